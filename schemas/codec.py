@@ -1,0 +1,155 @@
+"""Bytes on the wire and records in the program: Avro in Confluent wire format (magic 0, 4-byte schema id, body).
+
+Ids come from `avro/index.json`. An id, once used, keeps its schema for ever: a changed record gets a new file and id, and
+the old ones stay readable (`tests/golden/records`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import types
+import typing
+from collections.abc import Callable, Mapping
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import orjson
+
+from schemas import records
+from schemas.records import Json, Record
+
+MAGIC = 0
+_HEAD = struct.Struct(">bI")
+
+Convert = Callable[[Any], Any]
+
+
+class CodecError(ValueError):
+    """Bytes that are not a record of ours: not the wire format, an unknown schema id, or a body that breaks its schema."""
+
+
+def dumps(value: Any) -> Json:
+    """Return `value` as JSON text."""
+    return Json(orjson.dumps(value).decode())
+
+
+def loads(text: str | bytes) -> Any:
+    """Return the value of JSON text; ValueError if it is none."""
+    return orjson.loads(text)
+
+
+def encode(record: Record) -> bytes:
+    """Return `record` in wire format."""
+    schema_id, schema, lower = _WRITERS[type(record)]
+    out = BytesIO()
+    out.write(_HEAD.pack(MAGIC, schema_id))
+    fastavro.schemaless_writer(out, schema, lower(record))
+    return out.getvalue()
+
+
+def decode(value: bytes) -> Record:
+    """Return the record in `value`; raise `CodecError` if there is none."""
+    if len(value) < _HEAD.size or value[0] != MAGIC:
+        raise CodecError(f"not in Confluent wire format: starts with {value[:5].hex() or 'nothing'}")
+    schema_id = _HEAD.unpack_from(value)[1]
+    reader = _READERS.get(schema_id)
+    if reader is None:
+        raise CodecError(
+            f"schema id {schema_id} is not in schemas/avro/index.json; was this written by a newer version?"
+        )
+    written, wanted, lift = reader
+    try:
+        return typing.cast(Record, lift(fastavro.schemaless_reader(BytesIO(value[_HEAD.size :]), written, wanted)))
+    except (EOFError, ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+        raise CodecError(f"a body that breaks schema {schema_id}: {type(error).__name__}: {error}") from error
+
+
+# ---- dataclass <-> the dicts fastavro works on; made once per class, since it is on every record's way --------------
+
+
+def _plain(kind: Any) -> bool:
+    return kind in (str, int, bool, float, bytes, Json) or typing.get_origin(kind) is typing.Literal
+
+
+def _optional(kind: Any) -> Any | None:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    return None
+
+
+def _lower_of(kind: Any) -> Convert | None:
+    """Return the converter of one field's value to Avro, None where the value serves as it is."""
+    inner = _optional(kind)
+    if inner is not None:
+        convert = _lower_of(inner)
+        return None if convert is None else lambda value: None if value is None else convert(value)
+    if typing.get_origin(kind) is Mapping:
+        convert = _lower_of(typing.get_args(kind)[1])
+        return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
+    return None if _plain(kind) else _lower_class(kind)
+
+
+def _lower_class(cls: type) -> Convert:
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    nested = [(name, convert) for name in names if (convert := _lower_of(hints[name]))]
+
+    def lower(value: Any) -> dict[str, Any]:
+        body = {name: getattr(value, name) for name in names}
+        for name, convert in nested:
+            body[name] = convert(body[name])
+        return body
+
+    return lower
+
+
+def _lift_of(kind: Any) -> Convert | None:
+    inner = _optional(kind)
+    if inner is not None:
+        convert = _lift_of(inner)
+        return None if convert is None else lambda value: None if value is None else convert(value)
+    if typing.get_origin(kind) is Mapping:
+        convert = _lift_of(typing.get_args(kind)[1])
+        return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
+    return None if _plain(kind) else _lift_class(kind)
+
+
+def _lift_class(cls: type) -> Convert:
+    hints = typing.get_type_hints(cls)
+    nested = [(f.name, convert) for f in dataclasses.fields(cls) if (convert := _lift_of(hints[f.name]))]
+
+    def lift(body: dict[str, Any]) -> Any:
+        for name, convert in nested:
+            body[name] = convert(body[name])
+        return cls(**body)
+
+    return lift
+
+
+def _schemas_by_id() -> dict[int, Any]:
+    folder = resources.files("schemas") / "avro"
+    index = json.loads((folder / "index.json").read_text())
+    return {
+        int(schema_id): fastavro.parse_schema(json.loads((folder / f"{name}.avsc").read_text()))
+        for schema_id, name in index.items()
+    }
+
+
+def _tables() -> tuple[dict[type, tuple[int, Any, Convert]], dict[int, tuple[Any, Any, Convert]]]:
+    by_id = _schemas_by_id()
+    newest = {schema["name"].removeprefix("penstock."): schema_id for schema_id, schema in sorted(by_id.items())}
+    classes = {name: getattr(records, name) for name in newest}
+    writers = {cls: (newest[name], by_id[newest[name]], _lower_class(cls)) for name, cls in classes.items()}
+    readers: dict[int, tuple[Any, Any, Convert]] = {}
+    for schema_id, schema in by_id.items():
+        name = schema["name"].removeprefix("penstock.")
+        wanted = None if newest[name] == schema_id else by_id[newest[name]]
+        readers[schema_id] = (schema, wanted, _lift_class(classes[name]))
+    return writers, readers
+
+
+_WRITERS, _READERS = _tables()

@@ -1,0 +1,112 @@
+"""Intake: check a public record, name its run, and say what goes to `{wf}.run`. Stateless: it decides nothing about a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import headers as names
+from schemas.codec import loads
+from schemas.headers import header
+from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
+from schemas.records import Cancelled, CancelRequested, Json, Started
+from streams.core.compiled import CompiledWorkflow
+from streams.core.dead_letter import poison
+from streams.core.inbound import Inbound
+from streams.core.transition import Moment, Send, send
+from topology.plan import RunIdFrom
+
+
+class Poison(Exception):
+    """The record cannot be used: `kind` and the message go to the dead letter's headers."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
+    """Return the one record that follows from a record of the input topic: `Started`, or a dead letter."""
+    plan = workflow.plan
+    try:
+        text, value = _json_of(record)
+        _check_schema(workflow, value)
+        run_id = name_run(plan.run_id_from, record)
+    except Poison as why:
+        return poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why))
+    started = Started(
+        run_id=run_id,
+        input=Json(text),
+        input_hash=content_hash(value),
+        plan_hash=plan.plan_hash,
+        workflow_version=plan.version,
+        started_at=moment.now,
+        source=record.position,
+        source_key=record.key,
+        traceparent=header(record.headers, names.TRACEPARENT) or traceparent_of(plan.id, run_id),
+    )
+    return send(plan.topic("run"), started, "run", 0, 0, started.traceparent)
+
+
+def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tuple[Send, ...]:
+    """Return what follows from a record of the control topic.
+
+    A cancel goes to every node's journal straight away, not by way of the run agent: `{wf}.run` may be paused or far behind.
+    """
+    plan = workflow.plan
+    try:
+        _, value = _json_of(record)
+        kind, run_id = _command_of(value)
+        if kind != "cancel":
+            raise Poison("control", f"not in effect yet: control record of type {kind!r}")
+    except Poison as why:
+        return (poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why)),)
+    trace = traceparent_of(plan.id, run_id)
+    requested = CancelRequested(run_id, moment.now, record.position)
+    return (
+        send(plan.topic("run"), requested, "run", 0, 0, trace),
+        *(send(node.topic, Cancelled(run_id, node.id, 0, 0, moment.now), node.id, 0, 0, trace) for node in plan.nodes),
+    )
+
+
+def name_run(how: RunIdFrom, record: Inbound) -> str:
+    """Return the id of the run that `record` starts: what `penstock publish` set, else what the workflow's `run_id_from` says."""
+    if (named := header(record.headers, names.RUN_ID)) is not None:
+        return run_id_from_bytes(named.encode())
+    key, ce_id = record.key, header(record.headers, names.CE_ID)
+    if how in ("auto", "key") and key:
+        return run_id_from_bytes(key)
+    if how in ("auto", "ce_id") and ce_id:
+        return run_id_from_bytes(ce_id.encode())
+    if how == "key":
+        raise Poison("no_run_id", "the workflow says run_id_from: key, and the record has no key")
+    if how == "ce_id":
+        raise Poison("no_run_id", "the workflow says run_id_from: ce_id, and the record has no such header")
+    return run_id_from_position(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _json_of(record: Inbound) -> tuple[str, Any]:
+    if record.value is None:
+        raise Poison("null_input", "the record has no value")
+    try:
+        text = record.value.decode()
+        value = loads(text)
+    except ValueError as error:
+        raise Poison("invalid_json", f"not JSON: {error}") from error
+    if value is None:
+        raise Poison("null_input", "the record's value is null")
+    return text, value
+
+
+def _check_schema(workflow: CompiledWorkflow, value: Any) -> None:
+    problems = workflow.input_schema.validate(value) if workflow.input_schema else []
+    if problems:
+        raise Poison("input_schema", "; ".join(problems))
+
+
+def _command_of(value: Any) -> tuple[str, str]:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise Poison("control", 'a control record is a JSON object with a "type"')
+    run_id = value.get("run_id")
+    if not isinstance(run_id, str) or not is_run_id(run_id):
+        raise Poison("control", 'a control record names its run in "run_id"')
+    return value["type"], run_id

@@ -1,0 +1,94 @@
+"""What a node is given and what it gives back: data, never an exception and never a topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ErrorKind = Literal[
+    "timeout",
+    "rate_limited",  # 429
+    "provider_unavailable",  # 408, 409, 5xx, connection errors, truncated streams
+    "provider_refused",  # other 4xx
+    "malformed_output",  # not JSON, or not an object
+    "schema",  # JSON, but it breaks the output schema
+    "refusal",
+    "length",  # finish_reason=length
+    "handler",  # a handler raised
+    "template",
+    "expression",
+    "too_large",
+    "budget",
+    "run_id_conflict",
+    "invalid_json",
+    "input_schema",
+    "null_input",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """Why an attempt failed. `message` and `traceback` hold no secret; `retry_after_ms` is the provider's wish."""
+
+    kind: str
+    message: str
+    retryable: bool = True
+    retry_after_ms: int | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The node succeeded with `output`, a JSON object. `cost_usd` is None when the price is not known."""
+
+    output: Mapping[str, Any]
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed; what it used is paid all the same. `raw` is the model's raw answer, size-capped."""
+
+    error: NodeError
+    usage: Usage = Usage()
+    cost_usd: float | None = 0.0
+    model: str | None = None
+    raw: str | None = None
+
+
+Outcome = Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInput:
+    """One attempt's view of the world: `inputs` maps "input" and ancestors' ids to JSON values (None: no output)."""
+
+    workflow_id: str
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    attempt: int
+    inputs: Mapping[str, Any]
+    idempotency_key: str | None = None
+    previous_error: NodeError | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""The result of a run, as the output topic and the command line show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import headers as names
+from schemas.codec import dumps, loads
+from schemas.headers import headers_of, public_headers
+from schemas.ids import ce_id
+from schemas.records import NodeOutcome, RunRow, Spent
+from streams.core.dead_letter import iso
+from streams.core.transition import Send
+from topology.plan import WorkflowPlan
+
+
+def result_record(plan: WorkflowPlan, row: RunRow) -> Send:
+    """Return the run's result for `{wf}.output`: JSON, keyed by the run, one per (run, epoch)."""
+    own = public_headers(
+        ce_id(row.run_id, "run", row.epoch, 0, "Result"),
+        "Result",
+        f"penstock/{plan.id}",
+        iso(row.finished_at or 0),
+        row.run_id,
+        row.traceparent,
+    )
+    content = headers_of({names.CONTENT_TYPE: "application/json"})
+    return Send(plan.topic("output"), row.run_id.encode(), dumps(result_of(plan, row)).encode(), own + content)
+
+
+def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
+    """Return the result as a JSON object; `cost_usd` is None where the price of a call made is not known."""
+    outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.nodes}
+    spent = sum((outcome.spent for outcome in outcomes.values()), Spent())
+    return {
+        "run_id": row.run_id,
+        "workflow_id": plan.id,
+        "workflow_version": row.workflow_version,
+        "epoch": row.epoch,
+        "status": row.status,
+        "outputs": {sink: loads(out) for sink in plan.sinks if (out := outcomes[sink].output) is not None},
+        "usage": usage_of(spent),
+        "cost_usd": spent.cost_usd,
+        "started_at": iso(row.started_at or 0),
+        "finished_at": iso(row.finished_at or 0),
+        "duration_ms": (row.finished_at or 0) - (row.started_at or 0),
+        "nodes": {node: node_of(outcome) for node, outcome in outcomes.items()},
+    }
+
+
+def node_of(outcome: NodeOutcome) -> dict[str, Any]:
+    """Return one node's part of the result."""
+    error = outcome.error
+    return {
+        "status": outcome.status,
+        "attempts": outcome.attempts,
+        "error": None if error is None else {"kind": error.kind, "message": error.message},
+        "started_at": None if outcome.started_at is None else iso(outcome.started_at),
+        "finished_at": None if outcome.finished_at is None else iso(outcome.finished_at),
+        "usage": usage_of(outcome.spent),
+        "cost_usd": outcome.spent.cost_usd,
+        "model": outcome.model,
+        "reused": False,
+    }
+
+
+def usage_of(spent: Spent) -> dict[str, int]:
+    """Return token counts as the result shows them."""
+    return {
+        "prompt_tokens": spent.prompt_tokens,
+        "completion_tokens": spent.completion_tokens,
+        "total_tokens": spent.prompt_tokens + spent.completion_tokens,
+    }

@@ -1,0 +1,61 @@
+"""What a decision asks the engine to do: data that `engine.apply` carries out in one fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas import headers as names
+from schemas.headers import Headers, headers_of
+from schemas.ids import ce_id
+from schemas.records import NodeRow, Record, RunRow, TimerRow
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Clock, chance and identity, as arguments: `now` in epoch ms, `jitter` in [0, 1), `incarnation` of this process."""
+
+    now: int
+    jitter: float
+    incarnation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """One record to produce: a `Record` of ours (encoded by the engine) or bytes as they are."""
+
+    topic: str
+    key: bytes | None
+    value: Record | bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What follows from one record. `row` None means unchanged; `launch` starts the row's attempt once the row is durable."""
+
+    row: NodeRow | RunRow | TimerRow | None = None
+    delete: bool = False
+    sends: tuple[Send, ...] = ()
+    launch: bool = False
+    abort: bool = False
+
+
+NOTHING = Transition()
+
+
+def send(topic: str, record: Record, node: str, epoch: int, seq: int, traceparent: str | None) -> Send:
+    """Return `record` ready for `topic`, keyed by its run, with its deterministic id."""
+    run_id: str = record.run_id  # type: ignore[union-attr]
+    kind = type(record).__name__
+    return Send(
+        topic,
+        run_id.encode(),
+        record,
+        headers_of(
+            {
+                names.CE_ID: ce_id(run_id, node, epoch, seq, kind),
+                names.CE_TYPE: kind,
+                names.TRACEPARENT: traceparent,
+            }
+        ),
+    )

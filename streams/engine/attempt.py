@@ -1,0 +1,92 @@
+"""One attempt of a node: run it within its timeout and say in one record what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import orjson
+
+from schemas.records import AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
+from streams.core.compiled import inputs_of
+from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
+from streams.core.transition import Send, send
+from topology.plan import NodePlan
+
+MAX_OUTPUT_BYTES = 1_000_000
+"""What one output may have: it is copied into the rows of the nodes that read it."""
+
+
+class Node(Protocol):
+    """A node kind at work; `execute` never raises but for its own cancellation."""
+
+    async def execute(self, node_input: NodeInput) -> Outcome:
+        """Run one attempt."""
+        ...
+
+
+async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock: Callable[[], int]) -> Send:
+    """Run the attempt that `row` stands for; return `Succeeded` or `AttemptFailed` for the node's journal."""
+    began = clock()
+    outcome = await _within(plan.timeout_ms, node.execute(_input_of(workflow, plan, row)))
+    outcome, output = _output_of(outcome)
+    record: Succeeded | AttemptFailed
+    spent = Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd)
+    if isinstance(outcome, Done):
+        record = Succeeded(
+            row.run_id, plan.id, row.epoch, row.seq, row.attempt, output, spent, outcome.model, began, clock()
+        )
+    else:
+        e = outcome.error
+        error = ErrorInfo(e.kind, e.message, e.retryable, e.retry_after_ms, e.traceback)
+        record = AttemptFailed(
+            row.run_id,
+            plan.id,
+            row.epoch,
+            row.seq,
+            row.attempt,
+            error,
+            spent,
+            outcome.model,
+            outcome.raw,
+            began,
+            clock(),
+        )
+    return send(plan.topic, record, plan.id, row.epoch, row.seq, row.traceparent)
+
+
+def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
+    last = row.last_error
+    return NodeInput(
+        workflow_id=workflow,
+        run_id=row.run_id,
+        node=plan.id,
+        epoch=row.epoch,
+        seq=row.seq,
+        attempt=row.attempt,
+        inputs=inputs_of(plan, row.gathered),
+        idempotency_key=row.idempotency_key,
+        previous_error=None if last is None else NodeError(last.kind, last.message, last.retryable),
+        headers={"traceparent": row.traceparent} if row.traceparent else {},
+    )
+
+
+async def _within(timeout_ms: int, work: Awaitable[Outcome]) -> Outcome:
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            return await work
+    except TimeoutError:
+        return Failed(NodeError("timeout", f"no result within timeout_ms: {timeout_ms}"), cost_usd=None)
+
+
+def _output_of(outcome: Outcome) -> tuple[Outcome, Json]:
+    """Return the outcome and its output as JSON text; one that is too large is a failure that no retry mends."""
+    if isinstance(outcome, Failed):
+        return outcome, Json("")
+    output = orjson.dumps(outcome.output)
+    if len(output) <= MAX_OUTPUT_BYTES:
+        return outcome, Json(output.decode())
+    message = f"the output has {len(output)} bytes, {MAX_OUTPUT_BYTES} are allowed"
+    error = NodeError("too_large", message, retryable=False)
+    return Failed(error, outcome.usage, outcome.cost_usd, outcome.model), Json("")

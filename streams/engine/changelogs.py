@@ -1,0 +1,46 @@
+"""Writing tables to their changelogs, under this worker's owner epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from schemas import headers as names
+from schemas.codec import encode
+from schemas.headers import headers_of
+from schemas.records import Row
+from streams.engine.log import Log, Outgoing
+from streams.engine.processor import Address
+
+Shard = tuple[str, int]
+"""A table and a partition."""
+
+
+class OwnedChangelogs:
+    """The changelog partitions this worker owns: its owner epoch in each, and where its last acknowledged write stands."""
+
+    def __init__(self, log: Log, topics: Mapping[str, str]) -> None:
+        self._log = log
+        self.topics = topics
+        self._epoch: dict[Shard, int] = {}
+        self.last_offset: dict[Shard, int] = {}
+
+    def own(self, shard: Shard, owner_epoch: int, last_offset: int) -> None:
+        """Begin to own a shard: its marker of `owner_epoch` stands at `last_offset` or below."""
+        self._epoch[shard] = owner_epoch
+        self.last_offset[shard] = last_offset
+
+    def disown(self, partition: int) -> None:
+        """Stop owning a partition's shards."""
+        for shard in [shard for shard in self._epoch if shard[1] == partition]:
+            del self._epoch[shard], self.last_offset[shard]
+
+    async def write(self, rows: Mapping[Address, Row | None]) -> None:
+        """Write rows (None: a tombstone) and return once they are acknowledged."""
+        offsets = await self._log.append([self._record(address, row) for address, row in rows.items()])
+        for (table, partition, _), offset in zip(rows, offsets, strict=True):
+            self.last_offset[(table, partition)] = max(offset, self.last_offset[(table, partition)])
+
+    def _record(self, address: Address, row: Row | None) -> Outgoing:
+        table, partition, key = address
+        owner = headers_of({names.OWNER_EPOCH: self._epoch[(table, partition)]})
+        return Outgoing(self.topics[table], partition, key.encode(), None if row is None else encode(row), owner)

@@ -1,0 +1,79 @@
+"""Kafka clients, all made here: one place for addresses, sizes and the message when no broker answers."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.engine.config import MAX_RECORD_BYTES, EngineConfig
+from streams.errors import BrokerUnreachable
+
+CONNECT_TIMEOUT_S = 15
+
+
+def new_incarnation() -> str:
+    """Return the identity of this process: a new one each time it starts, so that a restart is not taken for its predecessor."""
+    return uuid.uuid4().hex
+
+
+def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
+    """Return an idempotent producer, not started."""
+    return AIOKafkaProducer(
+        bootstrap_servers=config.bootstrap,
+        **{
+            "enable_idempotence": True,
+            "acks": "all",
+            "linger_ms": 0,
+            "max_request_size": MAX_RECORD_BYTES,
+            "max_batch_size": 256 * 1024,
+            "request_timeout_ms": config.request_timeout_ms,
+            **config.kafka,
+            **settings,
+        },
+    )
+
+
+def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:
+    """Return a consumer without a group: it reads what it is told to and commits nothing."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap,
+        **{
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "max_partition_fetch_bytes": 4 * 1024 * 1024,
+            "fetch_max_wait_ms": 100,
+            **config.kafka,
+            **settings,
+        },
+    )
+
+
+def admin_of(config: EngineConfig) -> AIOKafkaAdminClient:
+    """Return an admin client, not started."""
+    return AIOKafkaAdminClient(bootstrap_servers=config.bootstrap, **config.kafka)
+
+
+async def start(client: Any, bootstrap: str) -> None:
+    """Start a client; raise `BrokerUnreachable` if no broker answers."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.start()
+    except (KafkaError, TimeoutError, OSError) as error:
+        await _close(client)
+        raise BrokerUnreachable(
+            f"no Kafka broker answers at {bootstrap}: start one with `penstock kafka start`, or say where it is with --bootstrap"
+        ) from error
+
+
+async def _close(client: Any) -> None:
+    close = getattr(client, "stop", None) or client.close
+    try:
+        async with asyncio.timeout(5):
+            await close()
+    except Exception:  # noqa: S110 - it never started; the error worth telling is the first one
+        pass

@@ -1,0 +1,32 @@
+"""How an engine runs: what a worker's operator may tune, with the reason for each default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+"""Topics and producers allow it: a row with gathered inputs can be large."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of one engine. Times are in ms unless the name says otherwise."""
+
+    bootstrap: str
+    partitions: int | None = None
+    """None: what the workflow's topics have, else the plan's default."""
+    commit_interval_ms: int = 200
+    """How much is read again after a crash; repeats are dropped, so this is about work, not safety."""
+    max_poll_records: int = 1000
+    session_timeout_ms: int = 10_000
+    """How long a dead worker's partitions stay with it."""
+    heartbeat_interval_ms: int = 2_000
+    max_in_flight: int = 10_000
+    """Attempts queued or executing above which no new run is taken in; results flow on."""
+    drain_timeout_s: float = 30.0
+    request_timeout_ms: int = 120_000
+    """How long a record may wait for a broker that does not answer before the worker gives up."""
+    kafka: Mapping[str, Any] = field(default_factory=dict)
+    """aiokafka's own connection settings (security and the like), for every client."""

@@ -1,0 +1,177 @@
+"""One record's way: decode, gather the row, decide, and note the effects. No await in here, so a record is handled whole or not at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from schemas import codec
+from schemas.records import NodeRecord, NodeRow, Record, RetryScheduled, Row, RunRecord, RunRow, TimerRow
+from streams.core import intake, node_agent, run_agent, timer_agent
+from streams.core.compiled import CompiledNode, CompiledWorkflow
+from streams.core.dead_letter import poison
+from streams.core.inbound import Inbound
+from streams.core.transition import Moment, Send, Transition
+from streams.engine.log import Outgoing
+from streams.engine.tables import Tables
+from streams.engine.timers import Timers
+from streams.errors import UndecodableRecord
+from topology.naming import RUN_TABLE, TIMERS_TABLE
+
+Address = tuple[str, int, str]
+"""Table, partition, key."""
+
+PartitionOf = Callable[[bytes], int]
+"""The partition of a key: murmur2, as Kafka's own clients have it."""
+
+CO_PARTITIONED = frozenset({"run", "journal", "retry", "output"})
+
+
+@dataclass(slots=True)
+class Effects:
+    """What a batch of records leads to, in the order in which `apply` carries it out."""
+
+    sends: list[Outgoing] = field(default_factory=list)
+    rows: dict[Address, Row | None] = field(default_factory=dict)
+    launches: dict[Address, str] = field(default_factory=dict)
+    aborts: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Processor:
+    """All agents of one workflow: intake, a node agent per node, the run agent, the timer agent."""
+
+    def __init__(
+        self,
+        workflow: CompiledWorkflow,
+        tables: Tables,
+        timers: Timers,
+        moment: Callable[[], Moment],
+        partition_of: PartitionOf,
+    ) -> None:
+        self.workflow = workflow
+        self.tables = tables
+        self.timers = timers
+        self.effects = Effects()
+        self._moment = moment
+        self._partition_of = partition_of
+        plan = workflow.plan
+        self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
+        self._journal = {node.id: node.topic for node in plan.nodes}
+        self._readers = self._subscriptions()
+        self._on_topic: dict[str, Callable[[Inbound], None]] = {
+            plan.topic("input"): self._on_input,
+            plan.topic("control"): self._on_control,
+            plan.topic("retry"): self._on_retry,
+            **dict.fromkeys(self._readers, self._on_journal),
+        }
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics it consumes."""
+        return tuple(self._on_topic)
+
+    def handle(self, record: Inbound) -> None:
+        """Handle one record; what follows is added to `effects`."""
+        self._on_topic[record.topic](record)
+
+    def take_effects(self) -> Effects:
+        """Return what was gathered and start anew."""
+        effects, self.effects = self.effects, Effects()
+        return effects
+
+    def fire_timers(self) -> None:
+        """Write `AttemptDue` for every timer that is due."""
+        for partition, key in self.timers.due(self._moment().now):
+            row = self.tables.get(TIMERS_TABLE, partition, key)
+            if isinstance(row, TimerRow) and row.node in self._journal:
+                self._note(TIMERS_TABLE, partition, key, timer_agent.fire(row, self._journal[row.node]))
+
+    def _subscriptions(self) -> dict[str, tuple[CompiledNode, ...]]:
+        """Return which nodes read which journal; the run's is read by all."""
+        plan = self.workflow.plan
+        readers: defaultdict[str, list[CompiledNode]] = defaultdict(list)
+        for node in self.workflow.nodes.values():
+            for topic in (plan.topic("run"), node.plan.topic, *(self._journal[s] for s in node.plan.sources)):
+                readers[topic].append(node)
+        return {topic: tuple(nodes) for topic, nodes in readers.items()}
+
+    def _on_input(self, record: Inbound) -> None:
+        self._send(intake.admit(self.workflow, record, self._moment()), None)
+
+    def _on_control(self, record: Inbound) -> None:
+        for send in intake.command(self.workflow, record, self._moment()):
+            self._send(send, None)
+
+    def _on_retry(self, record: Inbound) -> None:
+        found = self._decode(record)
+        if not isinstance(found, RetryScheduled):
+            return
+        key = timer_agent.timer_key(found.run_id, found.node, found.epoch, found.seq, timer_agent.RETRY)
+        row = cast("TimerRow | None", self.tables.get(TIMERS_TABLE, record.partition, key))
+        transition = timer_agent.schedule(row, found)
+        if isinstance(transition.row, TimerRow):
+            self.timers.add(transition.row.due_at, record.partition, key)
+        self._note(TIMERS_TABLE, record.partition, key, transition)
+
+    def _on_journal(self, record: Inbound) -> None:
+        found = self._decode(record)
+        if found is None:
+            return
+        entry = cast("RunRecord | NodeRecord", found)
+        key, partition, moment = entry.run_id, record.partition, self._moment()
+        run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
+        self._note(RUN_TABLE, partition, key, run_agent.decide(self.workflow.plan, run_row, entry))
+        for node in self._readers[record.topic]:
+            row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
+            transition = node_agent.decide(node, row, entry, moment)
+            if transition.launch or transition.abort:
+                self._note_work(node, partition, key, transition)
+            self._note(node.plan.table, partition, key, transition)
+
+    def _note_work(self, node: CompiledNode, partition: int, key: str, transition: Transition) -> None:
+        address = (node.plan.table, partition, key)
+        if transition.launch:
+            self.effects.launches[address] = node.plan.id
+        if transition.abort:
+            self.effects.launches.pop(address, None)
+            self.effects.aborts.append((node.plan.id, key))
+
+    def _note(self, table: str, partition: int, key: str, transition: Transition) -> None:
+        if transition.row is not None or transition.delete:
+            self.tables.put(table, partition, key, transition.row)
+            self.effects.rows[(table, partition, key)] = transition.row
+        for send in transition.sends:
+            self._send(send, partition)
+
+    def _send(self, send: Send, partition: int | None) -> None:
+        self.effects.sends.append(self.address(send, partition))
+
+    def address(self, send: Send, partition: int | None) -> Outgoing:
+        """Return a record encoded and addressed: within the co-partitioned topics a run stays in its `partition`."""
+        value = send.value if send.value is None or isinstance(send.value, bytes) else codec.encode(send.value)
+        if send.topic not in self._co_partitioned:
+            partition = None
+        elif partition is None and send.key is not None:
+            partition = self._partition_of(send.key)
+        return Outgoing(send.topic, partition, send.key, value, send.headers)
+
+    def _decode(self, record: Inbound) -> Record | None:
+        """Return the record; a foreign one goes to the dead letter, one of a schema not known yet stops the worker."""
+        value = record.value or b""
+        try:
+            found = codec.decode(value)
+            if found.run_id.encode() == record.key:  # type: ignore[union-attr]
+                return found
+            problem = f"its key is not its run id {found.run_id!r}"  # type: ignore[union-attr]
+        except (codec.CodecError, AttributeError) as error:
+            if value[:1] == b"\0":
+                where = f"{record.topic}/{record.partition}/{record.offset}"
+                raise UndecodableRecord(
+                    f"{where}: {error}. Nothing was skipped: run the version that wrote it"
+                ) from error
+            problem = str(error)
+        plan = self.workflow.plan
+        self._send(poison(plan.topic("dead-letter"), plan.id, record, "undecodable", problem), None)
+        return None

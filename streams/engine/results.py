@@ -1,0 +1,58 @@
+"""Results already in the output topic: after a crash they are not written again (PROTOCOL.md 2).
+
+The group commits a position in the output topic beside those it consumes: up to there every result is known to a durable
+row. What stands behind it was written by a batch whose rows may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas import headers as names
+from schemas.headers import header
+from streams.engine.log import Outgoing
+
+
+class WrittenResults:
+    """The ids of results behind the committed position of the output partitions being taken over."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._written: dict[int, set[str]] = {}
+
+    async def load(
+        self, consumer: AIOKafkaConsumer, reader: AIOKafkaConsumer, partitions: Iterable[int]
+    ) -> dict[TopicPartition, int]:
+        """Read each partition from its committed position to its end; return the ends."""
+        places = [TopicPartition(self._topic, partition) for partition in partitions]
+        ends: dict[TopicPartition, int] = await reader.end_offsets(places) if places else {}
+        starts = await reader.beginning_offsets(places) if places else {}
+        begin = {place: max(await consumer.committed(place) or 0, starts[place]) for place in places}
+        behind = {place for place in places if begin[place] < ends[place]}
+        self._written = {place.partition: set() for place in places}
+        if not behind:
+            return ends
+        reader.assign(list(behind))
+        for place in behind:
+            reader.seek(place, begin[place])
+        while behind:
+            for place, records in (await reader.getmany(timeout_ms=500)).items():
+                self._written[place.partition].update(header(r.headers, names.CE_ID) or "" for r in records)
+            behind = {place for place in behind if await reader.position(place) < ends[place]}
+        return ends
+
+    def caught_up(self, partition: int) -> None:
+        """Forget a partition's ids: whatever led to them has been read again."""
+        self._written.pop(partition, None)
+
+    def not_written(self, sends: Sequence[Outgoing]) -> list[Outgoing]:
+        """Return `sends` without results that are in the topic already."""
+        if not any(self._written.values()):
+            return list(sends)
+        return [send for send in sends if not self._is_written(send)]
+
+    def _is_written(self, send: Outgoing) -> bool:
+        ids = self._written.get(send.partition) if send.topic == self._topic and send.partition is not None else None
+        return bool(ids) and header(send.headers, names.CE_ID) in (ids or ())

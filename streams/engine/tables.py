@@ -1,0 +1,43 @@
+"""Tables: a dict per partition, in front of a compacted changelog topic. In memory a table is ahead of its changelog only within a batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from schemas.records import Row
+
+
+class Tables:
+    """Every table of one workflow, partition by partition."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[int, defaultdict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
+
+    def get(self, table: str, partition: int, key: str) -> Row | None:
+        """Return the row, None if there is none."""
+        return self._rows[partition][table].get(key)
+
+    def put(self, table: str, partition: int, key: str, row: Row | None) -> None:
+        """Set the row; None deletes it."""
+        rows = self._rows[partition][table]
+        if row is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = row
+
+    def rows(self, table: str, partition: int) -> Iterator[tuple[str, Row]]:
+        """Yield keys and rows of one partition of a table."""
+        yield from self._rows[partition][table].items()
+
+    def partitions(self) -> set[int]:
+        """Return the partitions that are held."""
+        return set(self._rows)
+
+    def hold(self, partition: int) -> None:
+        """Note that a partition is held, even if it has no rows."""
+        self._rows.setdefault(partition, defaultdict(dict))
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition: it is somebody else's, or must be restored anew."""
+        self._rows.pop(partition, None)

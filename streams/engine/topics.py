@@ -1,0 +1,124 @@
+"""Topics of a workflow on the broker: create what is missing, refuse what does not fit."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.engine.clients import admin_of, start
+from streams.engine.config import MAX_RECORD_BYTES, EngineConfig
+from streams.engine.processor import CO_PARTITIONED
+from streams.errors import EngineFailure, TopicMismatch
+from topology.plan import TopicPlan, WorkflowPlan
+
+VISIBLE_WITHIN_S = 30
+MIN_COMPACTION_LAG_MS = 3_600_000
+"""Rows stay uncompacted for an hour, longer than any worker can be a zombie: a restore must see who overwrote whom."""
+
+
+async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
+    """Create the workflow's missing topics and changelogs; return its partition count.
+
+    Raises:
+        TopicMismatch: a topic that must have the workflow's partition count has another one.
+        BrokerUnreachable: no broker answers.
+    """
+    admin = admin_of(config)
+    await start(admin, config.bootstrap)
+    try:
+        existing = await partition_counts(admin)
+        count = existing.get(plan.topic("run")) or config.partitions or plan.partitions
+        _check(plan, existing, count, config.partitions)
+        copies = await _default_replication(admin)
+        missing = [topic for topic in _wanted(plan, count, copies) if topic.name not in existing]
+        await _create(admin, missing)
+        await _until_visible(admin, [topic.name for topic in missing])
+        return count
+    finally:
+        await admin.close()
+
+
+async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return every topic on the broker with its number of partitions."""
+    described = await admin.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+def _wanted(plan: WorkflowPlan, count: int, copies: int) -> list[NewTopic]:
+    topics = [NewTopic(topic.name, count, copies, topic_configs=_settings(topic)) for topic in plan.topics]
+    compacted = {
+        "cleanup.policy": "compact",
+        "min.compaction.lag.ms": str(MIN_COMPACTION_LAG_MS),
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+    }
+    return topics + [NewTopic(table.changelog, count, copies, topic_configs=compacted) for table in plan.tables]
+
+
+async def _default_replication(admin: AIOKafkaAdminClient) -> int:
+    """Return the broker's `default.replication.factor`: aiokafka's create request is too old to leave it to the broker."""
+    brokers = (await admin.describe_cluster())["brokers"]
+    resource = ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))
+    for response in await admin.describe_configs([resource]):
+        for _, _, _, _, entries in response.resources:
+            for name, value, *_ in entries:
+                if name == "default.replication.factor":
+                    return int(value)
+    return min(3, len(brokers))
+
+
+def _settings(topic: TopicPlan) -> dict[str, str]:
+    settings = {
+        "cleanup.policy": topic.cleanup,
+        "retention.ms": str(topic.retention_ms),
+        "max.message.bytes": str(MAX_RECORD_BYTES),
+    }
+    if topic.purpose == "journal":
+        # One clock for a journal's order: producers' clocks differ.
+        settings["message.timestamp.type"] = "LogAppendTime"
+    return settings
+
+
+def _check(plan: WorkflowPlan, existing: dict[str, int], count: int, asked: int | None) -> None:
+    if asked is not None and asked != count:
+        raise TopicMismatch(
+            f"workflow {plan.id!r} has {count} partitions, --partitions asks for {asked}: "
+            "the count is fixed when the topics are created, since a run's partition follows from it"
+        )
+    fixed = [topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED]
+    for name in fixed + [table.changelog for table in plan.tables]:
+        if existing.get(name, count) != count:
+            raise TopicMismatch(
+                f"topic {name!r} has {existing[name]} partitions, the workflow's journals have {count}: "
+                "they must be equal; delete that topic if it holds nothing, or start with its count"
+            )
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
+    if not topics:
+        return
+    response = await admin.create_topics(topics)
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if error is not KafkaError and code != 0 and error is not TopicAlreadyExistsError:
+            raise EngineFailure(
+                f"topic {name!r} could not be created: {error.__name__}: {message[0] if message else ''}"
+            )
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until the broker's metadata shows every partition: a client that subscribes before gets nothing assigned."""
+    try:
+        async with asyncio.timeout(VISIBLE_WITHIN_S):
+            while names:
+                described = await admin.describe_topics(names)
+                names = [t["topic"] for t in described if t["error_code"] or not all(_led(p) for p in t["partitions"])]
+                await asyncio.sleep(0.05 if names else 0)
+    except TimeoutError:
+        raise EngineFailure(f"created topics are not visible after {VISIBLE_WITHIN_S} s: {', '.join(names)}") from None
+
+
+def _led(partition: dict[str, int]) -> bool:
+    return bool(partition["leader"] >= 0)

@@ -1,0 +1,77 @@
+"""Exceptions of the stream engine.
+
+PenstockError
+ ├── HandlerError
+ │    ├── HandlerImportError   a handler that cannot be loaded        (start-up)
+ │    ├── NonRetryable         raised by a handler: do not try again
+ │    └── RetryAfter           raised by a handler: try again, not before `seconds`
+ ├── ProviderConfigError       no or bad provider for a model         (start-up)
+ ├── BrokerUnreachable         no broker at the bootstrap address
+ ├── TopicMismatch             a topic exists with another partition count
+ ├── UndecodableRecord         bytes that no schema of ours explains
+ └── EngineFailure             an agent or a background loop ended: the worker stops
+"""
+
+from __future__ import annotations
+
+
+class PenstockError(Exception):
+    """Anything that Penstock raises on purpose; its message says where and what to do."""
+
+
+class HandlerError(PenstockError):
+    """Something about a user's handler."""
+
+
+class HandlerImportError(HandlerError):
+    """A handler file or module that does not import or lacks the function.
+
+    Operator action: mend the file that the message names, then start the worker again.
+    """
+
+
+class NonRetryable(HandlerError):
+    """Raise it in a handler when another attempt cannot help: the node fails at once."""
+
+
+class RetryAfter(HandlerError):
+    """Raise it in a handler to be tried again, not before `seconds` from now; it counts as an attempt."""
+
+    def __init__(self, seconds: float, message: str = "the handler asked to be tried again later") -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class ProviderConfigError(PenstockError):
+    """No provider for a model, or one whose settings cannot work.
+
+    Operator action: set `OPENAI_API_KEY` / `OPENAI_BASE_URL`, or name a provider in `penstock.toml`.
+    """
+
+
+class BrokerUnreachable(PenstockError):
+    """No Kafka broker answers at the bootstrap address.
+
+    Operator action: start one (`penstock kafka start`) or correct `--bootstrap` / `PENSTOCK_BOOTSTRAP`.
+    """
+
+
+class TopicMismatch(PenstockError):
+    """A topic of the workflow exists with another partition count than its journals have.
+
+    Operator action: start the worker with that count, or delete the topic if it holds nothing.
+    """
+
+
+class UndecodableRecord(PenstockError):
+    """Bytes in a journal or changelog that no schema of this version explains.
+
+    Operator action: run the version that wrote them, or one newer; nothing was skipped.
+    """
+
+
+class EngineFailure(PenstockError):
+    """An agent, a background loop or the producer ended unexpectedly; the worker stops rather than run half.
+
+    Operator action: read the cause in the log, then start the worker again: it goes on where the log ends.
+    """

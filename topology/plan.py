@@ -1,0 +1,127 @@
+"""The compiled workflow: frozen data that says what runs, read by the engine, by `describe` and by the test driver alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+NodeKind = Literal["llm", "function", "router", "review", "external"]
+Join = Literal["all_success", "any_success", "all_done"]
+RunIdFrom = Literal["auto", "key", "ce_id", "offset"]
+TopicPurpose = Literal[
+    "input", "control", "run", "journal", "retry", "dead-letter", "output", "tokens", "requests", "routes", "effects"
+]
+
+INPUT = "input"
+"""What a node calls the run's input, beside the ids of its ancestors."""
+
+DEFAULT_PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`max_retries: 2` is at most 3 attempts; the first retry waits `backoff_ms`, the next twice that, and so on."""
+
+    max_retries: int
+    backoff_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LlmPlan:
+    """What an llm node asks of a model. `output_schema` is self-contained (every `$ref` is within it)."""
+
+    model: str
+    prompt: str
+    prompt_path: str
+    output_schema: dict[str, Any] | None
+    max_output_tokens: int
+    temperature: float | None
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPlan:
+    """Where a handler is: `path` is an absolute file, or None when `module` is importable; `name` is the function."""
+
+    path: str | None
+    module: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """One node: its edges, its policy, its names.
+
+    `dependencies` are control edges (they decide whether it runs), `reads` data edges (the ancestors whose outputs it
+    sees), both in topological order; `reads_input` says whether it sees the run's input.
+    """
+
+    id: str
+    kind: NodeKind
+    dependencies: tuple[str, ...]
+    reads: tuple[str, ...]
+    reads_input: bool
+    join: Join
+    when: str | None
+    idempotency_key: str | None
+    retry: RetryPolicy
+    timeout_ms: int
+    concurrency: int
+    topic: str
+    table: str
+    llm: LlmPlan | None = None
+    function: FunctionPlan | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The nodes whose journals it consumes besides its own and the run's."""
+        return self.dependencies + tuple(r for r in self.reads if r not in self.dependencies)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """A topic as `worker` creates it; `retention_ms` -1 is for ever; `partitioned` ones have the workflow's partition count for good."""
+
+    name: str
+    purpose: TopicPurpose
+    cleanup: Literal["delete", "compact"]
+    retention_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """A table and the compacted changelog topic behind it."""
+
+    name: str
+    changelog: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowPlan:
+    """A workflow, ready to run: nodes in topological order, every topic and table it owns, and the hash of it all."""
+
+    id: str
+    version: str
+    partitions: int
+    input_schema: dict[str, Any] | None
+    run_id_from: RunIdFrom
+    state_retention_ms: int
+    nodes: tuple[NodePlan, ...]
+    sinks: tuple[str, ...]
+    topics: tuple[TopicPlan, ...]
+    tables: tuple[TablePlan, ...]
+    plan_hash: str
+
+    def node(self, node_id: str) -> NodePlan:
+        """Return the node called `node_id`; KeyError if there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+    def topic(self, purpose: TopicPurpose) -> str:
+        """Return the name of the workflow's one topic of that purpose; KeyError if there is none."""
+        for topic in self.topics:
+            if topic.purpose == purpose:
+                return topic.name
+        raise KeyError(purpose)
