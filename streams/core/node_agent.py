@@ -117,7 +117,7 @@ def _launch(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
         attempt=row.attempt + 1,
         incarnation=moment.incarnation,
         launched_at=moment.now,
-        started_at=row.started_at or moment.now,
+        started_at=moment.now if row.started_at is None else row.started_at,
     )
     return Transition(row=running, launch=True)
 

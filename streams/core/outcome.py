@@ -24,6 +24,7 @@ ErrorKind = Literal[
     "invalid_json",
     "input_schema",
     "null_input",
+    "internal",  # a bug of ours, or of a library, in a node
 ]
 
 

@@ -85,7 +85,7 @@ def _on_attempt_failed(row: RunRow, record: AttemptFailed) -> Transition:
         error=record.error,
         spent=known.spent + record.spent,
         model=record.model or known.model,
-        started_at=known.started_at or record.started_at,
+        started_at=record.started_at if known.started_at is None else known.started_at,
     )
     return Transition(row=replace(row, nodes={**row.nodes, record.node: outcome}))
 
@@ -109,7 +109,7 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
                 error=None,
                 spent=known.spent + record.spent,
                 model=record.model,
-                started_at=known.started_at or record.started_at,
+                started_at=record.started_at if known.started_at is None else known.started_at,
                 output=record.output if record.node in plan.sinks else None,
             )
         case Failed():

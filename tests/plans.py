@@ -1,0 +1,74 @@
+"""Small plans for tests: a DAG of function nodes, made by hand so that a test shows all it depends on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from topology import naming
+from topology.plan import NodePlan, RetryPolicy, TablePlan, TopicPlan, WorkflowPlan
+
+DIAMOND: Mapping[str, Sequence[str]] = {
+    "classify": (),
+    "extract": ("classify",),
+    "sentiment": ("classify",),
+    "summarize": ("extract", "sentiment"),
+}
+CHAIN: Mapping[str, Sequence[str]] = {"a": (), "b": ("a",), "c": ("b",)}
+
+
+def plan_of(
+    dag: Mapping[str, Sequence[str]], workflow: str = "wf", nodes: Mapping[str, Mapping[str, Any]] | None = None, **changes: Any
+) -> WorkflowPlan:
+    """Return a plan whose nodes see all their ancestors; `nodes` changes fields of single nodes, `changes` of the plan."""
+    above: dict[str, set[str]] = {}
+    for node, needs in dag.items():
+        above[node] = set(needs).union(*(above[need] for need in needs))
+    plans = tuple(
+        replace(_node(workflow, node, tuple(needs), tuple(n for n in dag if n in above[node])), **(nodes or {}).get(node, {}))
+        for node, needs in dag.items()
+    )
+    needed = {need for needs in dag.values() for need in needs}
+    plan = WorkflowPlan(
+        id=workflow,
+        version="1",
+        partitions=2,
+        input_schema=None,
+        run_id_from="auto",
+        state_retention_ms=0,
+        nodes=plans,
+        sinks=tuple(node for node in dag if node not in needed),
+        topics=_topics(workflow, plans),
+        tables=tuple(TablePlan(t, naming.changelog_topic(workflow, t)) for t in (*(p.table for p in plans), "run", "timers")),
+        plan_hash="hash",
+    )
+    return replace(plan, **changes)
+
+
+def _node(workflow: str, node: str, needs: tuple[str, ...], reads: tuple[str, ...]) -> NodePlan:
+    return NodePlan(
+        id=node,
+        kind="function",
+        dependencies=needs,
+        reads=reads,
+        reads_input=True,
+        join="all_success",
+        when=None,
+        idempotency_key=None,
+        retry=RetryPolicy(2, 1000),
+        timeout_ms=10_000,
+        concurrency=64,
+        topic=naming.journal_topic(workflow, node),
+        table=naming.node_table(node),
+    )
+
+
+def _topics(workflow: str, nodes: Sequence[NodePlan]) -> tuple[TopicPlan, ...]:
+    own = [
+        TopicPlan(naming.input_topic(workflow), "input", "delete", -1),
+        TopicPlan(naming.control_topic(workflow), "control", "delete", -1),
+        TopicPlan(naming.run_topic(workflow), "run", "delete", -1),
+        TopicPlan(naming.retry_topic(workflow), "retry", "delete", -1),
+        TopicPlan(naming.dead_letter_topic(workflow), "dead-letter", "delete", -1),
+        TopicPlan(naming.output_topic(workflow), "output", "delete", -1),
+    ]
+    return (*own, *(TopicPlan(node.topic, "journal", "delete", -1) for node in nodes))
