@@ -20,9 +20,9 @@ class EngineConfig:
     commit_interval_ms: int = 200
     """How much is read again after a crash; repeats are dropped, so this is about work, not safety."""
     max_poll_records: int = 1000
-    session_timeout_ms: int = 10_000
+    session_timeout_ms: int = 6_000
     """How long a dead worker's partitions stay with it."""
-    heartbeat_interval_ms: int = 2_000
+    heartbeat_interval_ms: int = 1_500
     max_in_flight: int = 10_000
     """Attempts queued or executing above which no new run is taken in; results flow on."""
     drain_timeout_s: float = 30.0

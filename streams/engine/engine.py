@@ -146,6 +146,8 @@ class Engine:
         async with self._batch:
             if generation == self._membership.generation and not self._membership.pending:
                 await self._handle(batch)
+            else:
+                await self._give_back(batch)
             await self._offsets.commit_if_due()
         await self._resume()
         self._limit_intake()
@@ -155,7 +157,7 @@ class Engine:
         return IDLE_MS if due is None else max(0, min(IDLE_MS, due - now_ms()))
 
     async def _handle(self, batch: Batch) -> None:
-        """Handle and apply a batch; a batch fetched before a rebalance never comes here, it is fetched again by its owner."""
+        """Handle a batch and apply what follows."""
         for records in batch.values():
             for record in records:
                 self._processor.handle(_inbound(record))
@@ -166,6 +168,19 @@ class Engine:
         self._note_results(effects.sends, offsets)
         for place, records in batch.items():
             self._offsets.applied(place, records[-1].offset + 1)
+
+    async def _give_back(self, batch: Batch) -> None:
+        """Fetch a batch again that a rebalance overtook.
+
+        It may be of the assignment before (then the position is behind it already) or of the new one, whose tables are not
+        restored yet: without the seek its records would be lost.
+        """
+        for place, records in batch.items():
+            try:
+                if await self._consumer.position(place) > records[0].offset:
+                    self._consumer.seek(place, records[0].offset)
+            except IllegalStateError:
+                continue  # not ours any more
 
     def _note_results(self, sends: Sequence[Outgoing], offsets: Sequence[int]) -> None:
         """Move the committed position of the output topic along: the rows that know these results are durable."""

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 class Takeover:
     """Makes the partitions of the current assignment ready, and knows which of them still read what was there before."""
 
-    def __init__(  # noqa: PLR0917 - it joins the parts of one engine
+    def __init__(
         self,
         consumer: AIOKafkaConsumer,
         reader: AIOKafkaConsumer,
