@@ -81,22 +81,30 @@ def _optional(kind: Any) -> Any | None:
     return None
 
 
-def _lower_of(kind: Any) -> Convert | None:
-    """Return the converter of one field's value to Avro, None where the value serves as it is."""
+def _convert_of(kind: Any, of_class: Callable[[type], Convert]) -> Convert | None:
+    """Return the converter of one field's value, None where the value serves as it is; `of_class` converts a dataclass."""
+    if _plain(kind):
+        return None
     inner = _optional(kind)
     if inner is not None:
-        convert = _lower_of(inner)
-        return None if convert is None else lambda value: None if value is None else convert(value)
+        return _unless_none(_convert_of(inner, of_class))
     if typing.get_origin(kind) is Mapping:
-        convert = _lower_of(typing.get_args(kind)[1])
-        return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
-    return None if _plain(kind) else _lower_class(kind)
+        return _each(_convert_of(typing.get_args(kind)[1], of_class))
+    return of_class(kind)
+
+
+def _unless_none(convert: Convert | None) -> Convert | None:
+    return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _each(convert: Convert | None) -> Convert | None:
+    return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
 
 
 def _lower_class(cls: type) -> Convert:
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]
-    nested = [(name, convert) for name in names if (convert := _lower_of(hints[name]))]
+    nested = [(name, convert) for name in names if (convert := _convert_of(hints[name], _lower_class))]
 
     def lower(value: Any) -> dict[str, Any]:
         body = {name: getattr(value, name) for name in names}
@@ -107,20 +115,11 @@ def _lower_class(cls: type) -> Convert:
     return lower
 
 
-def _lift_of(kind: Any) -> Convert | None:
-    inner = _optional(kind)
-    if inner is not None:
-        convert = _lift_of(inner)
-        return None if convert is None else lambda value: None if value is None else convert(value)
-    if typing.get_origin(kind) is Mapping:
-        convert = _lift_of(typing.get_args(kind)[1])
-        return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
-    return None if _plain(kind) else _lift_class(kind)
-
-
 def _lift_class(cls: type) -> Convert:
     hints = typing.get_type_hints(cls)
-    nested = [(f.name, convert) for f in dataclasses.fields(cls) if (convert := _lift_of(hints[f.name]))]
+    nested = [
+        (f.name, convert) for f in dataclasses.fields(cls) if (convert := _convert_of(hints[f.name], _lift_class))
+    ]
 
     def lift(body: dict[str, Any]) -> Any:
         for name, convert in nested:

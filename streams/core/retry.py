@@ -15,6 +15,6 @@ def next_due(policy: RetryPolicy, attempt: int, error: ErrorInfo, now: int, jitt
     """Return when the attempt after `attempt` (they count from 1) is due in epoch ms, None if there is none."""
     if not error.retryable or attempt > policy.max_retries:
         return None
-    backoff = policy.backoff_ms * 2 ** min(attempt - 1, 40)
+    backoff = policy.backoff_ms << min(attempt - 1, 40)
     wait = min(backoff + int(backoff * JITTER_SHARE * jitter), MAX_WAIT_MS)
     return now + max(wait, error.retry_after_ms or 0)

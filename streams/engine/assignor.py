@@ -32,19 +32,19 @@ class PenstockAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         self.draining = False
         self.live: frozenset[str] = frozenset({incarnation})
 
-    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:  # type: ignore[override]
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Say who this member is and what it holds."""
         held = {str(count): partitions for count, partitions in self._held.items()}
         said = {"incarnation": self._incarnation, "draining": self.draining, "held": held}
         return ConsumerProtocolMemberMetadata(0, sorted(topics), orjson.dumps(said))
 
-    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:  # type: ignore[override]
+    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Remember what was assigned and who is alive."""
         told = orjson.loads(assignment.user_data)
         self.live = frozenset(told["live"])
         self._held = {int(count): partitions for count, partitions in told["held"].items()}
 
-    def assign(  # type: ignore[override]
+    def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Assign every partition of every topic; called on the leader only."""
@@ -63,7 +63,7 @@ class PenstockAssignor(AbstractPartitionAssignor):  # type: ignore[misc]
         return {member: _assignment(by_count, held[member], live) for member in members}
 
 
-def _share(topics: list[str], count: int, takers: list[str], said: Mapping[str, Any]) -> Held | dict[str, list[int]]:
+def _share(topics: list[str], count: int, takers: list[str], said: Mapping[str, Any]) -> dict[str, list[int]]:
     """Return each taker's partitions of a set of co-partitioned topics, as few moved as balance allows."""
     before = {member: [p for p in said[member]["held"].get(str(count), ()) if p < count] for member in takers}
     now = {member: CopartitionedAssignment(set(before[member]), set(), set(topics)) for member in takers}

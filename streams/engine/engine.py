@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -14,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 from aiokafka.partitioner import murmur2
 
-from schemas.records import NodeRow
+from schemas.records import NodeRow, Row
 from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
 from streams.core.transition import Moment
@@ -24,7 +25,7 @@ from streams.engine.attempt import Node, attempt
 from streams.engine.changelogs import OwnedChangelogs
 from streams.engine.clients import new_incarnation, producer_of, reader_of, start
 from streams.engine.config import EngineConfig
-from streams.engine.executor import Executor
+from streams.engine.executor import Executor, Key
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.log import Outgoing
 from streams.engine.membership import Membership
@@ -43,6 +44,10 @@ log = structlog.get_logger(__name__)
 
 IDLE_MS = 100
 """How long a fetch waits when nothing is due; a record that arrives ends it at once."""
+
+SWEEP_MS = 5_000
+RELAUNCH_GRACE_MS = 10_000
+"""After its timeout an attempt has this long to publish its end before somebody else makes it again."""
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -73,7 +78,11 @@ class Engine:
         self._run_topic = plan.topic("run")
         self._output_topic = plan.topic("output")
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
+        self._node_of = {node.table: node.id for node in plan.nodes}
         self._paused = False
+        self._next_sweep = 0
+        # Published, perhaps not read back yet: the row still says `running`, and a relaunch would make the call again.
+        self._ended: dict[Key, int] = {}
 
     def stop(self) -> None:
         """Ask for a drain: nothing new is launched, what is in flight ends and is published, offsets are committed."""
@@ -147,9 +156,10 @@ class Engine:
             if generation == self._membership.generation and not self._membership.pending:
                 await self._handle(batch)
             else:
-                await self._give_back(batch)
+                self._give_back(batch)
             await self._offsets.commit_if_due()
         await self._resume()
+        self._sweep()
         self._limit_intake()
 
     def _wait_ms(self) -> int:
@@ -169,18 +179,15 @@ class Engine:
         for place, records in batch.items():
             self._offsets.applied(place, records[-1].offset + 1)
 
-    async def _give_back(self, batch: Batch) -> None:
-        """Fetch a batch again that a rebalance overtook.
+    def _give_back(self, batch: Batch) -> None:
+        """Fetch a batch again that a rebalance overtook: of the new assignment, perhaps, whose tables are not restored yet.
 
-        It may be of the assignment before (then the position is behind it already) or of the new one, whose tables are not
-        restored yet: without the seek its records would be lost.
+        What stands before it was applied, so its first offset is right for a batch of the assignment before, too. Without
+        the seek its records are lost: the position is behind them.
         """
         for place, records in batch.items():
-            try:
-                if await self._consumer.position(place) > records[0].offset:
-                    self._consumer.seek(place, records[0].offset)
-            except IllegalStateError:
-                continue  # not ours any more
+            if place in self._consumer.assignment():
+                self._consumer.seek(place, records[0].offset)
 
     def _note_results(self, sends: Sequence[Outgoing], offsets: Sequence[int]) -> None:
         """Move the committed position of the output topic along: the rows that know these results are durable."""
@@ -201,23 +208,35 @@ class Engine:
     def _launch(self, node: str, partition: int, row: NodeRow) -> None:
         if row.status == "running":
             key = (node, row.run_id, row.epoch, row.seq)
-            self._executor.launch(key, partition, partial(self._attempt, node, partition, row))
+            if key not in self._ended:
+                self._executor.launch(key, partition, partial(self._attempt, key, partition, row))
 
     def _abort_all(self, aborts: Sequence[tuple[str, str]]) -> None:
         for node, run_id in aborts:
             self._executor.abort(node, run_id)
 
-    async def _attempt(self, node: str, partition: int, row: NodeRow) -> None:
+    async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
         """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
+        node = key[0]
         done = await attempt(self.workflow.plan.id, self._plans[node], self._nodes[node], row, now_ms)
         await self._log.append([self._processor.address(done, partition)])
+        self._ended[key] = partition
 
     # ---- rebalance --------------------------------------------------------------------------------------------------
 
     async def _on_revoke(self) -> None:
+        """Give back what has not begun, in the rows too: else the next owner takes it for running here. Begun work runs on."""
+        rows: dict[Address, Row | None] = {}
+        for partition, key in self._executor.withdraw():
+            address = (self._plans[key[0]].table, partition, key[1])
+            row = self._tables.get(*address)
+            if isinstance(row, NodeRow) and self._says_running(key, partition):
+                rows[address] = replace(row, incarnation=None)
+                self._tables.put(*address, rows[address])
+        if rows:
+            await self._changelogs.write(rows)
         await self._offsets.commit()
         self._offsets.forget()
-        self._executor.withdraw(self._membership.partitions(self._co_partitioned))
 
     async def _take_over(self) -> None:
         try:
@@ -238,18 +257,35 @@ class Engine:
         except IllegalStateError:
             return  # a rebalance in the middle
         for partition in partitions:
-            for node in self.workflow.plan.nodes:
-                for _, row in list(self._tables.rows(node.table, partition)):
-                    if isinstance(row, NodeRow) and self._is_orphan(row):
-                        self._launch(node.id, partition, row)
+            self._relaunch(partition)
         if self._takeover.complete:
             self.ready.set()
 
-    def _is_orphan(self, row: NodeRow) -> bool:
-        """Say whether nobody alive works on a running row; a live one finishes and publishes, wherever the partition is now."""
-        return row.status == "running" and (
-            row.incarnation == self.incarnation or row.incarnation not in self._assignor.live
-        )
+    def _relaunch(self, partition: int) -> None:
+        """Launch attempts nobody works on (PROTOCOL.md 7)."""
+        for table, key in self._tables.running(partition):
+            row = self._tables.get(table, partition, key)
+            if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row):
+                self._launch(self._node_of[table], partition, row)
+
+    def _is_orphan(self, node: str, row: NodeRow) -> bool:
+        """Say whether nobody alive works on a running row: a live worker finishes and publishes, wherever the partition is now."""
+        overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < now_ms()
+        return row.incarnation in (None, self.incarnation) or row.incarnation not in self._assignor.live or overdue
+
+    def _sweep(self) -> None:
+        """Look now and then for attempts that a live worker should have ended long ago."""
+        if now_ms() < self._next_sweep or not self._takeover.complete:
+            return
+        self._next_sweep = now_ms() + SWEEP_MS
+        for partition in self._tables.partitions():
+            self._relaunch(partition)
+        self._ended = {key: partition for key, partition in self._ended.items() if self._says_running(key, partition)}
+
+    def _says_running(self, key: Key, partition: int) -> bool:
+        node, run_id, epoch, seq = key
+        row = self._tables.get(self._plans[node].table, partition, run_id)
+        return isinstance(row, NodeRow) and (row.status, row.epoch, row.seq) == ("running", epoch, seq)
 
     def _limit_intake(self) -> None:
         """Take in no new run while too much is in flight; results, decisions and cancels always flow (PROTOCOL.md 11)."""

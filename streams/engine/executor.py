@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 Key = tuple[str, str, int, int]
@@ -55,12 +55,12 @@ class Executor:
         for key in list(self._by_run.get((node, run_id), ())):
             self._cancel(key)
 
-    def withdraw(self, partitions: Iterable[int]) -> None:
-        """Cancel attempts that have not begun: their partitions' next owner starts them. Begun ones run on and publish."""
-        gone = set(partitions)
-        for key, flight in list(self._flights.items()):
-            if flight.partition in gone and not flight.begun:
-                self._cancel(key)
+    def withdraw(self) -> list[tuple[int, Key]]:
+        """Cancel attempts that have not begun and return them with their partitions. Begun ones run on and publish."""
+        waiting = [(flight.partition, key) for key, flight in self._flights.items() if not flight.begun]
+        for _, key in waiting:
+            self._cancel(key)
+        return waiting
 
     async def drain(self, seconds: float) -> bool:
         """Wait until nothing is in flight; False if that took longer than `seconds`."""

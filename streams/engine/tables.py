@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from schemas.records import Row
+from schemas.records import NodeRow, Row
 
 
 class Tables:
@@ -13,6 +13,7 @@ class Tables:
 
     def __init__(self) -> None:
         self._rows: defaultdict[int, defaultdict[str, dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
+        self._running: defaultdict[int, set[tuple[str, str]]] = defaultdict(set)
 
     def get(self, table: str, partition: int, key: str) -> Row | None:
         """Return the row, None if there is none."""
@@ -25,6 +26,14 @@ class Tables:
             rows.pop(key, None)
         else:
             rows[key] = row
+        if isinstance(row, NodeRow) and row.status == "running":
+            self._running[partition].add((table, key))
+        else:
+            self._running[partition].discard((table, key))
+
+    def running(self, partition: int) -> list[tuple[str, str]]:
+        """Return table and key of every node row of a partition that says `running`."""
+        return list(self._running[partition])
 
     def rows(self, table: str, partition: int) -> Iterator[tuple[str, Row]]:
         """Yield keys and rows of one partition of a table."""
@@ -41,3 +50,4 @@ class Tables:
     def drop(self, partition: int) -> None:
         """Forget a partition: it is somebody else's, or must be restored anew."""
         self._rows.pop(partition, None)
+        self._running.pop(partition, None)
