@@ -1,0 +1,215 @@
+"""Settings: the environment over `penstock.toml`. Keys stay secret, and what the file says wrong is named with its key."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from streams.errors import PenstockError
+from streams.providers.config import DEFAULT_PROVIDER, Price, ProviderConfig
+
+CONFIG_FILE = "penstock.toml"
+_NO_KEY = "none"
+"""Sent when a base URL is set without a key: local servers want some header, any will do."""
+
+
+class SettingsError(PenstockError):
+    """Settings that cannot work.
+
+    Operator action: correct the key that the message names, in the file or the variable it names.
+    """
+
+
+class PriceSettings(BaseModel):
+    """`prices` of a provider: dollars per million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input_per_mtok: float = Field(ge=0)
+    output_per_mtok: float = Field(ge=0)
+
+
+class ProviderSettings(BaseModel):
+    """A `[providers.NAME]` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    models: tuple[str, ...] = ()
+    requests_per_minute: int | None = Field(None, gt=0)
+    tokens_per_minute: int | None = Field(None, gt=0)
+    prices: dict[str, PriceSettings] = Field(default_factory=dict)
+    max_tokens_param: Literal["max_tokens", "max_completion_tokens"] | None = None
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, but for what only the file may set: nobody means PENSTOCK_PROVIDERS to be read."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        if field_name in ("providers", "config_file"):
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
+
+
+class Settings(BaseSettings):
+    """Everything that is set from outside; made by `load`, which hands in what the file says."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENSTOCK_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    bootstrap: str | None = None
+    home: Path = Path(".penstock")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    config_file: Path | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment over the file."""
+        return _Environment(settings_cls), init_settings
+
+    @property
+    def has_provider(self) -> bool:
+        """Say whether any model can be reached."""
+        return bool(self.providers or self.openai_base_url or self.openai_api_key)
+
+    @property
+    def not_in_effect(self) -> tuple[str, ...]:
+        """Warn of what is accepted but does nothing yet, a line each."""
+        return tuple(
+            f"{self.config_file}: providers.{name}.{limit} is not in effect yet: calls are not limited by it"
+            for name, provider in self.providers.items()
+            for limit in ("requests_per_minute", "tokens_per_minute")
+            if getattr(provider, limit) is not None
+        )
+
+    def provider_configs(self) -> tuple[ProviderConfig, ...]:
+        """Return every provider ready for the registry; keys come from the variables that `api_key_env` names."""
+        named = [_resolved(self, name, provider) for name, provider in self.providers.items()]
+        return (*self._default_provider(), *named)
+
+    def _default_provider(self) -> tuple[ProviderConfig, ...]:
+        if not (self.openai_base_url or self.openai_api_key):
+            return ()
+        key = self.openai_api_key or SecretStr(_NO_KEY)
+        param = _max_tokens_param(self.openai_base_url)
+        return (ProviderConfig(DEFAULT_PROVIDER, key, self.openai_base_url, max_tokens_param=param),)
+
+
+def load(folder: Path | None = None) -> Settings:
+    """Read the environment and the file (`PENSTOCK_CONFIG`, else `penstock.toml` in `folder`); SettingsError if bad."""
+    path, values = _read_file(folder or Path.cwd())
+    try:
+        settings = Settings(**values, config_file=path)
+    except ValidationError as error:
+        raise SettingsError(_explained(error, path)) from None
+    _check_providers(settings)
+    return settings
+
+
+def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
+    named = os.environ.get("PENSTOCK_CONFIG")
+    path = folder / (named or CONFIG_FILE)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(f"{path}: no such file (named by PENSTOCK_CONFIG)") from None
+        return None, {}
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
+    unknown = sorted(set(values) - {"bootstrap", "home", "providers"})
+    if unknown:
+        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, providers")
+    return path, values
+
+
+def _explained(error: ValidationError, path: Path | None) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        key = ".".join(map(str, problem["loc"]))
+        where = key if key.isupper() else f"{path}: {key}"
+        said = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{where}: {said}")
+    return "\n".join(lines)
+
+
+def _check_providers(settings: Settings) -> None:
+    prefix = f"{settings.config_file}: providers"
+    for name, provider in settings.providers.items():
+        if name == DEFAULT_PROVIDER:
+            raise SettingsError(f"{prefix}.{name}: the default provider is set by OPENAI_BASE_URL and OPENAI_API_KEY")
+        if not provider.models:
+            raise SettingsError(f"{prefix}.{name}.models: missing: which models does it have?")
+        if provider.base_url is None and settings.openai_base_url is not None:
+            raise SettingsError(f"{prefix}.{name}.base_url: missing, and OPENAI_BASE_URL would be taken for it")
+    for key, url in _urls(settings):
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc:
+            raise SettingsError(f"{key}: not an http(s) address")
+    _check_claims(settings)
+
+
+def _urls(settings: Settings) -> Iterable[tuple[str, str]]:
+    if settings.openai_base_url is not None:
+        yield "OPENAI_BASE_URL", settings.openai_base_url
+    for name, provider in settings.providers.items():
+        if provider.base_url is not None:
+            yield f"{settings.config_file}: providers.{name}.base_url", provider.base_url
+
+
+def _check_claims(settings: Settings) -> None:
+    """Refuse a model that two providers claim, by the same text or by a name that the other's glob covers.
+
+    Two globs that overlap otherwise show only when a model is looked up: the registry refuses it then.
+    """
+    claims = [(name, model) for name, provider in settings.providers.items() for model in provider.models]
+    for name, model in claims:
+        for other, pattern in claims:
+            if other != name and fnmatchcase(model, pattern):
+                raise SettingsError(
+                    f"{settings.config_file}: providers.{name}.models: {model!r} is claimed by {other!r}, too ({pattern!r})"
+                )
+
+
+def _resolved(settings: Settings, name: str, provider: ProviderSettings) -> ProviderConfig:
+    key = _NO_KEY
+    if provider.api_key_env is not None:
+        key = os.environ.get(provider.api_key_env, "")
+        if not key:
+            where = f"{settings.config_file}: providers.{name}.api_key_env"
+            raise SettingsError(f"{where}: the environment variable {provider.api_key_env} is not set")
+    return ProviderConfig(
+        name=name,
+        api_key=SecretStr(key),
+        base_url=provider.base_url,
+        models=provider.models,
+        max_tokens_param=provider.max_tokens_param or _max_tokens_param(provider.base_url),
+        prices={model: Price(price.input_per_mtok, price.output_per_mtok) for model, price in provider.prices.items()},
+    )
+
+
+def _max_tokens_param(base_url: str | None) -> Literal["max_tokens", "max_completion_tokens"]:
+    """OpenAI itself refuses `max_tokens` for its newer models; most other servers know nothing else."""
+    host = (urlsplit(base_url).hostname or "") if base_url is not None else "openai.com"
+    return "max_completion_tokens" if host == "openai.com" or host.endswith(".openai.com") else "max_tokens"

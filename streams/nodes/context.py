@@ -1,0 +1,58 @@
+"""What a handler may know about the attempt it runs in."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from structlog.typing import FilteringBoundLogger
+
+from streams.core.outcome import NodeInput
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerContext:
+    """Identity of an attempt, a logger that carries it, and whether it has been given up."""
+
+    run_id: str
+    workflow_id: str
+    node: str
+    epoch: int
+    attempt: int
+    seq: int
+    idempotency_key: str | None
+    logger: FilteringBoundLogger = field(repr=False, compare=False)
+    _given_up: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the attempt timed out or was cancelled: nobody waits for its result, a thread should stop.
+
+        Async handlers are cancelled by an exception as usual; a thread cannot be, so it must look.
+        """
+        return self._given_up.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep in a thread, but no longer than the attempt lives; return whether it was given up."""
+        return self._given_up.wait(seconds)
+
+    def give_up(self) -> None:
+        """Say that nobody waits any more."""
+        self._given_up.set()
+
+
+def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerContext:
+    """Return the context of one attempt."""
+    bound = logger.bind(
+        run_id=node_input.run_id, node=node_input.node, epoch=node_input.epoch, attempt=node_input.attempt
+    )
+    return HandlerContext(
+        run_id=node_input.run_id,
+        workflow_id=node_input.workflow_id,
+        node=node_input.node,
+        epoch=node_input.epoch,
+        attempt=node_input.attempt,
+        seq=node_input.seq,
+        idempotency_key=node_input.idempotency_key,
+        logger=bound,
+    )

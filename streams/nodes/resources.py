@@ -1,0 +1,39 @@
+"""What nodes share within a worker: providers, threads, a logger."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from streams.providers.registry import ProviderRegistry
+
+DEFAULT_THREADS = 64
+"""Handlers mostly wait; a thread that waits costs little, one that is missing holds up a run."""
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(DEFAULT_THREADS, thread_name_prefix="penstock-handler")
+
+
+def _logger() -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.get_logger("penstock")
+    return logger
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Made once per worker; `module_paths` are folders `package.module:name` handlers may be in, besides the current one."""
+
+    providers: ProviderRegistry = field(default_factory=ProviderRegistry)
+    threads: ThreadPoolExecutor = field(default_factory=_threads)
+    logger: FilteringBoundLogger = field(default_factory=_logger)
+    module_paths: tuple[Path, ...] = ()
+
+    async def aclose(self) -> None:
+        """Close connections; a handler that still runs is not waited for."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        await self.providers.aclose()

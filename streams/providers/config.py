@@ -1,0 +1,50 @@
+"""A provider's settings, resolved: no environment and no file is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import SecretStr
+
+DEFAULT_PROVIDER = "default"
+"""The provider that has every model no other one claims."""
+
+MaxTokensParam = Literal["max_tokens", "max_completion_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per million tokens."""
+
+    input_per_mtok: float
+    output_per_mtok: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """How to reach one provider and which models it has (names or globs).
+
+    `base_url` None is the OpenAI client's own default; `model_override` is asked for instead of the workflow's model;
+    `free` calls cost nothing whatever the model's name is.
+    """
+
+    name: str
+    api_key: SecretStr
+    base_url: str | None = None
+    models: tuple[str, ...] = ()
+    max_tokens_param: MaxTokensParam = "max_tokens"
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    model_override: str | None = None
+    free: bool = False
+
+    def claims(self, model: str) -> bool:
+        """Say whether one of its names or globs is `model`."""
+        return any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+def local_provider(base_url: str, model: str) -> ProviderConfig:
+    """Return the configuration of a local model: it answers for every model name and costs nothing."""
+    return ProviderConfig("local", SecretStr("none"), base_url, ("*",), model_override=model, free=True)
