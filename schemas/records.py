@@ -241,7 +241,7 @@ class NodeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """The state of one run, folded from `{wf}.run` and every node's journal."""
+    """The state of one run, folded from `{wf}.run` and every node's journal; `retired` once its nodes' rows were dropped."""
 
     run_id: str
     status: RunStatus = "running"
@@ -255,6 +255,7 @@ class RunRow:
     started_at: int | None = None
     finished_at: int | None = None
     traceparent: str | None = None
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ PenstockError
  ├── ProviderConfigError       no or bad provider for a model         (start-up)
  ├── BrokerUnreachable         no broker at the bootstrap address
  ├── TopicMismatch             a topic exists with another partition count
+ ├── PositionLost              the group's place in a topic is gone, or the records there are
  ├── UndecodableRecord         bytes that no schema of ours explains
  └── EngineFailure             an agent or a background loop ended: the worker stops
 """
@@ -60,6 +61,13 @@ class TopicMismatch(PenstockError):
     """A topic of the workflow exists with another partition count than its journals have.
 
     Operator action: start the worker with that count, or delete the topic if it holds nothing.
+    """
+
+
+class PositionLost(PenstockError):
+    """The group has no committed position where runs exist, or records were deleted before they were read.
+
+    Operator action: start the worker with `--resume-from TIME`, or `--resume-from earliest` to read everything again.
     """
 
 

@@ -349,5 +349,5 @@ def _built(build_node: Callable[[Any], Node] | None, plan: Any) -> Node:
 
 
 def _topic_names(plan: WorkflowPlan) -> dict[str, str]:
-    by_purpose = {t.purpose: t.name for t in plan.topics if t.purpose != "journal"}
+    by_purpose: dict[str, str] = {t.purpose: t.name for t in plan.topics if t.purpose != "journal"}
     return {**{t.name: t.name for t in plan.topics}, **by_purpose, **{n.id: n.topic for n in plan.nodes}}

@@ -41,11 +41,15 @@ class LlmPlan:
 
 @dataclass(frozen=True, slots=True)
 class FunctionPlan:
-    """Where a handler is: `path` is an absolute file, or None when `module` is importable; `name` is the function."""
+    """Where a handler is: `path` is an absolute file, or None when `module` is importable; `name` is the function.
+
+    `reference` is what the workflow file says, so it means the same on every machine.
+    """
 
     path: str | None
     module: str | None
     name: str
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

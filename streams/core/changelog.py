@@ -22,6 +22,7 @@ class ChangelogFold:
 
     highest: int = 0
     rows: dict[str, Row] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
     overwritten: set[str] = field(default_factory=set)
     markers: list[OwnerMarker] = field(default_factory=list)
 
@@ -44,5 +45,7 @@ class ChangelogFold:
         self.overwritten.discard(name)
         if row is None:
             self.rows.pop(name, None)
+            self.deleted.add(name)
         else:
+            self.deleted.discard(name)
             self.rows[name] = row

@@ -33,6 +33,8 @@ def decide(plan: WorkflowPlan, row: RunRow | None, record: RunRecord | NodeRecor
     match record:
         case Started():
             return _on_started(plan, row, record)
+        case _ if row.status != "running":
+            return NOTHING  # its result is written; late records change nothing
         case CancelRequested():
             return _on_cancel(row)
         case Finished() | AttemptDue():
@@ -69,7 +71,7 @@ def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transi
 
 def _on_cancel(row: RunRow) -> Transition:
     """Remember it; what ends the run are the `Cancelled` records that intake wrote to the nodes' journals."""
-    if row.cancel_requested or row.status != "running":
+    if row.cancel_requested:
         return NOTHING
     return Transition(row=replace(row, cancel_requested=True))
 

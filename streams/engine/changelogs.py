@@ -22,23 +22,44 @@ class OwnedChangelogs:
         self._log = log
         self.topics = topics
         self._epoch: dict[Shard, int] = {}
+        self._foreign: dict[Shard, tuple[int, int]] = {}
         self.last_offset: dict[Shard, int] = {}
 
     def own(self, shard: Shard, owner_epoch: int, last_offset: int) -> None:
-        """Begin to own a shard: its marker of `owner_epoch` stands at `last_offset` or below."""
+        """Begin to own a shard: its marker of `owner_epoch` stands at `last_offset`."""
         self._epoch[shard] = owner_epoch
         self.last_offset[shard] = last_offset
+        self._foreign.pop(shard, None)
+
+    def epoch(self, shard: Shard) -> int:
+        """Return this worker's owner epoch in a shard."""
+        return self._epoch[shard]
 
     def disown(self, partition: int) -> None:
         """Stop owning a partition's shards."""
         for shard in [shard for shard in self._epoch if shard[1] == partition]:
             del self._epoch[shard], self.last_offset[shard]
+            self._foreign.pop(shard, None)
 
     async def write(self, rows: Mapping[Address, Row | None]) -> None:
-        """Write rows (None: a tombstone) and return once they are acknowledged."""
+        """Write rows (None: a tombstone) and return once they are acknowledged; foreign writes in between are noted."""
         offsets = await self._log.append([self._record(address, row) for address, row in rows.items()])
         for (table, partition, _), offset in zip(rows, offsets, strict=True):
-            self.last_offset[(table, partition)] = max(offset, self.last_offset[(table, partition)])
+            shard = (table, partition)
+            self.note_foreign(shard, self.last_offset[shard] + 1, offset)
+            self.last_offset[shard] = max(offset, self.last_offset[shard])
+
+    def note_foreign(self, shard: Shard, start: int, end: int) -> None:
+        """Note that offsets from `start` below `end` are not this worker's; nothing if there are none."""
+        if start < end:
+            self.last_offset[shard] = max(end - 1, self.last_offset[shard])
+            first, last = self._foreign.get(shard, (start, end))
+            self._foreign[shard] = (min(first, start), max(last, end))
+
+    def take_foreign(self) -> dict[Shard, tuple[int, int]]:
+        """Return the noted ranges (start, end) by shard and forget them."""
+        noted, self._foreign = self._foreign, {}
+        return noted
 
     def _record(self, address: Address, row: Row | None) -> Outgoing:
         table, partition, key = address

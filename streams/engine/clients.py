@@ -23,7 +23,7 @@ def new_incarnation() -> str:
 
 def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
     """Return an idempotent producer, not started."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         bootstrap_servers=config.bootstrap,
         **{
             "enable_idempotence": True,
@@ -36,6 +36,10 @@ def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
             **settings,
         },
     )
+    # aiokafka has one setting for how long a request may hang and how long a record may wait; the first must be short, the
+    # second long, or a broker's absence of some seconds ends the worker.
+    producer._message_accumulator._batch_ttl = config.delivery_timeout_ms / 1000  # noqa: SLF001
+    return producer
 
 
 def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:

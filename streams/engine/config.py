@@ -26,7 +26,13 @@ class EngineConfig:
     max_in_flight: int = 10_000
     """Attempts queued or executing above which no new run is taken in; results flow on."""
     drain_timeout_s: float = 30.0
-    request_timeout_ms: int = 120_000
-    """How long a record may wait for a broker that does not answer before the worker gives up."""
+    request_timeout_ms: int = 15_000
+    """How long one request may hang: a cut connection is found out this late."""
+    delivery_timeout_ms: int = 3_600_000
+    """How long a record waits for a broker that is away: the worker keeps what it has and goes on when the broker is back."""
+    takeover_timeout_s: float = 180.0
+    """How long a takeover may fail before the worker gives up."""
+    resume_from_ms: int | None = None
+    """Where to read on when the group has no committed position (epoch ms; 0 is the beginning). None: refuse."""
     kafka: Mapping[str, Any] = field(default_factory=dict)
     """aiokafka's own connection settings (security and the like), for every client."""

@@ -7,38 +7,41 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.partitioner import murmur2
 
-from schemas.records import NodeRow, Row
+from schemas.records import Row, RunRow
 from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
 from streams.core.transition import Moment
 from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
-from streams.engine.attempt import Node, attempt
+from streams.engine.attempt import Node
 from streams.engine.changelogs import OwnedChangelogs
 from streams.engine.clients import new_incarnation, producer_of, reader_of, start
 from streams.engine.config import EngineConfig
-from streams.engine.executor import Executor, Key
+from streams.engine.executor import Executor
 from streams.engine.kafka_log import KafkaLog
+from streams.engine.launcher import Launcher
 from streams.engine.log import Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
+from streams.engine.positions import Positions
 from streams.engine.processor import CO_PARTITIONED, Address, Processor
+from streams.engine.repair import Repair
 from streams.engine.restore import Restorer
 from streams.engine.results import WrittenResults
+from streams.engine.retirement import Retirement
 from streams.engine.tables import Tables
 from streams.engine.takeover import Takeover
 from streams.engine.timers import Timers
 from streams.engine.topics import ensure_topics
 from streams.errors import EngineFailure
-from topology.naming import consumer_group
+from topology.naming import RUN_TABLE, consumer_group
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +49,7 @@ IDLE_MS = 100
 """How long a fetch waits when nothing is due; a record that arrives ends it at once."""
 
 SWEEP_MS = 5_000
-RELAUNCH_GRACE_MS = 10_000
-"""After its timeout an attempt has this long to publish its end before somebody else makes it again."""
+"""How often it looks for overdue attempts and foreign writes."""
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -74,22 +76,26 @@ class Engine:
         self._stopping = asyncio.Event()
         self._batch = asyncio.Lock()
         plan = workflow.plan
-        self._plans = {node.id: node for node in plan.nodes}
         self._run_topic = plan.topic("run")
         self._output_topic = plan.topic("output")
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
-        self._node_of = {node.table: node.id for node in plan.nodes}
         self._paused = False
         self._next_sweep = 0
-        # Published, perhaps not read back yet: the row still says `running`, and a relaunch would make the call again.
-        self._ended: dict[Key, int] = {}
 
     def stop(self) -> None:
         """Ask for a drain: nothing new is launched, what is in flight ends and is published, offsets are committed."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Run until `stop`; raise `EngineFailure` when a part of the engine ends by itself."""
+        """Run until `stop`; raise when a part of the engine ends by itself: never half a worker.
+
+        Raises:
+            BrokerUnreachable: no broker answers at the start.
+            TopicMismatch: a topic does not fit the workflow.
+            PositionLost: the group's position, or the records at it, are gone.
+            UndecodableRecord: a record or row that no schema of this version explains.
+            EngineFailure: an attempt, a takeover or the producer failed for good.
+        """
         partitions = await ensure_topics(self.workflow.plan, self.config)
         async with AsyncExitStack() as stack:
             await self._build(stack, partitions)
@@ -99,6 +105,7 @@ class Engine:
             await self._drain()
 
     async def _build(self, stack: AsyncExitStack, partitions: int) -> None:
+        plan = self.workflow.plan
         producer = producer_of(self.config)
         self._reader = reader_of(self.config)
         self._assignor = PenstockAssignor(self.incarnation)
@@ -106,39 +113,44 @@ class Engine:
         for client in (producer, self._reader, self._consumer):
             await start(client, self.config.bootstrap)
             stack.push_async_callback(client.stop)
-        self._log = KafkaLog(producer)
-        self._executor = Executor({node.id: node.concurrency for node in self.workflow.plan.nodes})
+        kafka_log = KafkaLog(producer, self.config.delivery_timeout_ms)
+        self._log = kafka_log
+        self._executor = Executor({node.id: node.concurrency for node in plan.nodes})
         stack.push_async_callback(self._executor.close)
         self._tables, self._timers = Tables(), Timers()
-        self._changelogs = OwnedChangelogs(self._log, {t.name: t.changelog for t in self.workflow.plan.tables})
+        self._retirement = Retirement(plan, self._tables)
+        self._changelogs = OwnedChangelogs(kafka_log, {t.name: t.changelog for t in plan.tables})
         self._processor = Processor(
             self.workflow, self._tables, self._timers, self._moment, partial(partition_of, count=partitions)
+        )
+        address = self._processor.address
+        self._launcher = Launcher(
+            plan, self._nodes, self._executor, self._tables, kafka_log, address, now_ms, self.incarnation
         )
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)
         self._results = WrittenResults(self._output_topic)
-        self._takeover = Takeover(
-            self._consumer,
-            self._reader,
-            self._membership,
-            Restorer(self._reader, self._log, self._changelogs, self.incarnation),
-            self._changelogs,
-            self._tables,
-            self._timers,
-            self._results,
-            self._co_partitioned - {self._output_topic},
-        )
-        self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
+        self._positions = Positions(self._consumer, self._run_topic, self.config.resume_from_ms)
+        self._repair = Repair(self._reader, self._changelogs, self._tables)
+        restorer = Restorer(self._reader, kafka_log, self._changelogs, self.incarnation)
+        self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
+        self._takeover.topics = self._co_partitioned - {self._output_topic}
+        self._subscribe()
 
     def _group_consumer(self) -> AIOKafkaConsumer:
         return reader_of(
             self.config,
             group_id=consumer_group(self.workflow.plan.id),
+            client_id=client_id_of(self.incarnation),
             partition_assignment_strategy=[self._assignor],
             session_timeout_ms=self.config.session_timeout_ms,
             heartbeat_interval_ms=self.config.heartbeat_interval_ms,
             max_poll_interval_ms=max(300_000, self.config.session_timeout_ms),
         )
+
+    def _subscribe(self) -> None:
+        """Join the group, or join it anew: then everything is revoked and assigned again."""
+        self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
 
     def _moment(self) -> Moment:
         return Moment(now_ms(), random.random(), self.incarnation)
@@ -148,36 +160,71 @@ class Engine:
     async def _turn(self) -> None:
         if self._membership.pending:
             await self._take_over()
-        generation = self._membership.generation
+        generation, began = self._membership.generation, time.monotonic()
         batch: Batch = await self._consumer.getmany(
             timeout_ms=self._wait_ms(), max_records=self.config.max_poll_records
         )
         async with self._batch:
-            if generation == self._membership.generation and not self._membership.pending:
-                await self._handle(batch)
+            current = generation == self._membership.generation and not self._membership.pending
+            if current and not self._stalled_since(began):
+                await self._handle(batch, began)
             else:
                 self._give_back(batch)
             await self._offsets.commit_if_due()
+            await self._sweep()
         await self._resume()
-        self._sweep()
         self._limit_intake()
 
     def _wait_ms(self) -> int:
         due = self._timers.next_due()
         return IDLE_MS if due is None else max(0, min(IDLE_MS, due - now_ms()))
 
-    async def _handle(self, batch: Batch) -> None:
+    async def _handle(self, batch: Batch, began: float) -> None:
         """Handle a batch and apply what follows."""
+        await self._positions.check(batch)
         for records in batch.values():
             for record in records:
                 self._processor.handle(_inbound(record))
         self._processor.fire_timers()
         effects = self._processor.take_effects()
+        effects.rows |= self._retire()
         effects.sends = self._results.not_written(effects.sends)
-        offsets = await apply(effects, self._log, self._changelogs, self._launch_all, self._abort_all)
+        offsets = await apply(
+            effects, self._log, self._changelogs, partial(self._launch, began=began), self._launcher.abort
+        )
         self._note_results(effects.sends, offsets)
         for place, records in batch.items():
             self._offsets.applied(place, records[-1].offset + 1)
+        for (table, partition, _), row in effects.rows.items():
+            if table == RUN_TABLE and isinstance(row, RunRow):
+                self._retirement.note(partition, row)
+        if not await self._repair.run():
+            self._rejoin("another worker took over a changelog")
+
+    def _retire(self) -> dict[Address, Row | None]:
+        rows = self._retirement.due(now_ms())
+        for address, row in rows.items():
+            self._tables.put(*address, row)
+        return rows
+
+    def _launch(self, launches: Mapping[Address, str], began: float) -> None:
+        """Launch, unless this worker slept while the rows were written: then they may be another's already."""
+        if launches and self._stalled_since(began):
+            return
+        # In a partition that is not caught up the result may be there already: `_resume` launches what is left then.
+        self._launcher.launch(launches, self._takeover.caught_up)
+
+    def _stalled_since(self, began: float) -> bool:
+        """Say whether this process stood still for longer than its session: then the group has gone on without it."""
+        if (time.monotonic() - began) * 1000 < self.config.session_timeout_ms:
+            return False
+        self._rejoin("stood still for longer than its session")
+        return True
+
+    def _rejoin(self, why: str) -> None:
+        log.warning("joining the group anew", reason=why, workflow=self.workflow.plan.id)
+        self._membership.lose()
+        self._subscribe()
 
     def _give_back(self, batch: Batch) -> None:
         """Fetch a batch again that a rebalance overtook: of the new assignment, perhaps, whose tables are not restored yet.
@@ -195,97 +242,72 @@ class Engine:
             if send.topic == self._output_topic and send.partition is not None:
                 self._offsets.applied(TopicPartition(send.topic, send.partition), offset + 1)
 
-    # ---- work -------------------------------------------------------------------------------------------------------
-
-    def _launch_all(self, launches: Mapping[Address, str]) -> None:
-        for (table, partition, key), node in launches.items():
-            row = self._tables.get(table, partition, key)
-            if self._takeover.caught_up(partition) and isinstance(row, NodeRow):
-                self._launch(
-                    node, partition, row
-                )  # else when the partition is caught up: its result may be there already
-
-    def _launch(self, node: str, partition: int, row: NodeRow) -> None:
-        if row.status == "running":
-            key = (node, row.run_id, row.epoch, row.seq)
-            if key not in self._ended:
-                self._executor.launch(key, partition, partial(self._attempt, key, partition, row))
-
-    def _abort_all(self, aborts: Sequence[tuple[str, str]]) -> None:
-        for node, run_id in aborts:
-            self._executor.abort(node, run_id)
-
-    async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
-        """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
-        node = key[0]
-        done = await attempt(self.workflow.plan.id, self._plans[node], self._nodes[node], row, now_ms)
-        await self._log.append([self._processor.address(done, partition)])
-        self._ended[key] = partition
-
     # ---- rebalance --------------------------------------------------------------------------------------------------
 
     async def _on_revoke(self) -> None:
         """Give back what has not begun, in the rows too: else the next owner takes it for running here. Begun work runs on."""
-        rows: dict[Address, Row | None] = {}
-        for partition, key in self._executor.withdraw():
-            address = (self._plans[key[0]].table, partition, key[1])
-            row = self._tables.get(*address)
-            if isinstance(row, NodeRow) and self._says_running(key, partition):
-                rows[address] = replace(row, incarnation=None)
-                self._tables.put(*address, rows[address])
-        if rows:
+        if not self._membership.lost and (rows := self._launcher.give_back()):
             await self._changelogs.write(rows)
         await self._offsets.commit()
         self._offsets.forget()
 
     async def _take_over(self) -> None:
-        try:
-            await self._takeover.run()
-            outputs = [place for place in self._membership.assigned if place.topic == self._output_topic]
-            # Assigned so that its position can be committed; nobody reads it back.
-            self._consumer.pause(*outputs)
-        except IllegalStateError:
-            self._membership.pending = True  # a rebalance in the middle: begin again
+        """Take over the assignment; what the broker's absence breaks is tried again for a while."""
+        last = time.monotonic() + self.config.takeover_timeout_s
+        while self._membership.pending and not self._stopping.is_set():
+            try:
+                if not await self._membership.settled():
+                    return  # revoked, and not assigned yet
+                await self._take_over_once()
+            except (IllegalStateError, KafkaError) as error:
+                self._membership.pending = True  # a rebalance in the middle, or no broker: begin again
+                if time.monotonic() > last:
+                    raise EngineFailure(f"partitions could not be taken over: {error!r}") from error
+                log.info("takeover begins again", reason=repr(error))
+                await asyncio.sleep(0.2)
         self._paused = False
 
+    async def _take_over_once(self) -> None:
+        for partition in await self._takeover.run():
+            self._timers.load(self._tables, partition)
+            self._retirement.load(partition)
+        for partition in self._takeover.dropped:
+            self._timers.drop(partition)
+            self._retirement.drop(partition)
+        mine = self._membership.partitions(self._co_partitioned)
+        await self._results.load(self._consumer, self._reader, mine)
+        await self._positions.take_over(self._membership.assigned)
+        outputs = [place for place in self._membership.assigned if place.topic == self._output_topic]
+        # Assigned so that its position can be committed; nobody reads it back.
+        self._consumer.pause(*outputs)
+
     async def _resume(self) -> None:
-        """Relaunch rows that say `running` once their partition is caught up, if their owner is gone."""
-        if self._membership.pending or self._takeover.complete:
+        """Launch again what nobody works on, in partitions that have just read all that was there at the takeover."""
+        if self._membership.pending:
             return
-        try:
-            partitions = await self._takeover.newly_caught_up()
-        except IllegalStateError:
-            return  # a rebalance in the middle
-        for partition in partitions:
-            self._relaunch(partition)
+        if not self._takeover.complete:
+            try:
+                partitions = await self._takeover.newly_caught_up()
+            except (IllegalStateError, KafkaError):
+                return  # a rebalance in the middle, or no broker: with the next turn
+            for partition in partitions:
+                self._results.caught_up(partition)
+            self._launcher.relaunch(partitions, self._assignor.live)
         if self._takeover.complete:
             self.ready.set()
 
-    def _relaunch(self, partition: int) -> None:
-        """Launch attempts nobody works on (PROTOCOL.md 7)."""
-        for table, key in self._tables.running(partition):
-            row = self._tables.get(table, partition, key)
-            if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row):
-                self._launch(self._node_of[table], partition, row)
-
-    def _is_orphan(self, node: str, row: NodeRow) -> bool:
-        """Say whether nobody alive works on a running row: a live worker finishes and publishes, wherever the partition is now."""
-        overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < now_ms()
-        return row.incarnation in (None, self.incarnation) or row.incarnation not in self._assignor.live or overdue
-
-    def _sweep(self) -> None:
-        """Look now and then for attempts that a live worker should have ended long ago."""
-        if now_ms() < self._next_sweep or not self._takeover.complete:
+    async def _sweep(self) -> None:
+        """Now and then look for attempts that should have ended long ago, and for foreign writes."""
+        if now_ms() < self._next_sweep or self._membership.pending or not self._takeover.complete:
             return
         self._next_sweep = now_ms() + SWEEP_MS
-        for partition in self._tables.partitions():
-            self._relaunch(partition)
-        self._ended = {key: partition for key, partition in self._ended.items() if self._says_running(key, partition)}
-
-    def _says_running(self, key: Key, partition: int) -> bool:
-        node, run_id, epoch, seq = key
-        row = self._tables.get(self._plans[node].table, partition, run_id)
-        return isinstance(row, NodeRow) and (row.status, row.epoch, row.seq) == ("running", epoch, seq)
+        self._launcher.relaunch(self._tables.partitions(), self._assignor.live)
+        self._launcher.forget_read_back()
+        try:
+            if not await self._repair.look(self._tables.partitions()):
+                self._rejoin("another worker took over a changelog")
+        except KafkaError as error:
+            log.info("changelogs not looked at", reason=repr(error))
 
     def _limit_intake(self) -> None:
         """Take in no new run while too much is in flight; results, decisions and cancels always flow (PROTOCOL.md 11)."""
@@ -310,12 +332,31 @@ class Engine:
             raise EngineFailure(f"an attempt ended outside its node: {type(error).__name__}: {error}") from error
 
     async def _drain(self) -> None:
+        """Let others have the partitions, finish and publish what has begun, then leave: nothing is made again.
+
+        Still a member, though `draining`: while it is alive nobody launches again what it is working on.
+        """
+        self._assignor.draining = True
+        if len(self._assignor.live) > 1:
+            await self._hand_over()
         if not await self._executor.drain(self.config.drain_timeout_s):
-            log.warning(
-                "attempts in flight at the end of the drain, the next owner makes them again", n=len(self._executor)
-            )
+            log.warning("attempts in flight at the end of the drain are made again", attempts=len(self._executor))
         async with self._batch:
             await self._offsets.commit()
+
+    async def _hand_over(self) -> None:
+        self._membership.changed.clear()
+        self._subscribe()
+        try:
+            async with asyncio.timeout(self.config.drain_timeout_s):
+                await self._membership.changed.wait()
+        except TimeoutError:
+            log.warning("no rebalance within the drain timeout; leaving with the partitions")
+
+
+def client_id_of(incarnation: str) -> str:
+    """Return the client id that tells the group's other members, and operators, which process this is."""
+    return f"penstock-{incarnation}"
 
 
 def _inbound(record: ConsumerRecord) -> Inbound:

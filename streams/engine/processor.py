@@ -123,6 +123,8 @@ class Processor:
         key, partition, moment = entry.run_id, record.partition, self._moment()
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
         self._note(RUN_TABLE, partition, key, run_agent.decide(self.workflow.plan, run_row, entry))
+        if run_row is not None and run_row.retired:
+            return  # its nodes' rows were dropped: a late record must not bring one back
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
             transition = node_agent.decide(node, row, entry, moment)

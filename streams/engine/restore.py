@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -14,6 +15,9 @@ from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.engine.changelogs import OwnedChangelogs, Shard
 from streams.engine.log import Log, Outgoing
 from streams.engine.tables import Tables
+from streams.errors import EngineFailure
+
+STALLED_S = 60
 
 
 class Restorer:
@@ -39,7 +43,7 @@ class Restorer:
         folds = {place: ChangelogFold() for place in places}
         self._reader.assign(places)
         await self._reader.seek_to_beginning(*places)
-        await self._read_to(await self._reader.end_offsets(places), folds)
+        await self._read(await self._reader.end_offsets(places), folds)
         await self._mark(places, folds)
         for place, fold in folds.items():
             table, partition = self._shard(place)
@@ -57,7 +61,7 @@ class Restorer:
             epochs = {place: folds[place].highest + 1 for place in unmarked}
             offsets = await self._log.append([self._marker(place, epochs[place]) for place in unmarked])
             seen = {place: len(folds[place].markers) for place in unmarked}
-            await self._read_to({place: at + 1 for place, at in zip(unmarked, offsets, strict=True)}, folds)
+            await self._read({place: at + 1 for place, at in zip(unmarked, offsets, strict=True)}, folds)
             for place, at in zip(unmarked, offsets, strict=True):
                 self._changelogs.own(self._shard(place), epochs[place], at)
             unmarked = [p for p in unmarked if not self._first_is_mine(folds[p], seen[p])]
@@ -69,13 +73,8 @@ class Restorer:
         marker = encode(OwnerMarker(owner_epoch, self._incarnation))
         return Outgoing(place.topic, place.partition, MARKER_KEY, marker, headers_of({names.OWNER_EPOCH: owner_epoch}))
 
-    async def _read_to(self, ends: dict[TopicPartition, int], folds: dict[TopicPartition, ChangelogFold]) -> None:
-        behind = {place for place, end in ends.items() if await self._reader.position(place) < end}
-        while behind:
-            for place, records in (await self._reader.getmany(timeout_ms=500, max_records=5000)).items():
-                for record in records:
-                    take(folds[place], record)
-            behind = {place for place in behind if await self._reader.position(place) < ends[place]}
+    async def _read(self, ends: dict[TopicPartition, int], folds: dict[TopicPartition, ChangelogFold]) -> None:
+        await read_to(self._reader, ends, lambda r: take(folds[TopicPartition(r.topic, r.partition)], r))
 
     def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(topic, p) for p in sorted(partitions) for topic in self._changelogs.topics.values()]
@@ -84,7 +83,25 @@ class Restorer:
         return self._table_of[place.topic], place.partition
 
 
-def take(fold: ChangelogFold, record: ConsumerRecord) -> None:
-    """Feed a consumed changelog record to `fold`."""
+async def read_to(
+    reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], each: Callable[[ConsumerRecord], None]
+) -> None:
+    """Read on to `ends`, record by record; raise `EngineFailure` when nothing comes for too long: never a silent half."""
+    behind = {place for place, end in ends.items() if await reader.position(place) < end}
+    last = time.monotonic()
+    while behind:
+        for records in (await reader.getmany(timeout_ms=500, max_records=5000)).values():
+            last = time.monotonic()
+            for record in records:
+                each(record)
+        behind = {place for place in behind if await reader.position(place) < ends[place]}
+        if behind and time.monotonic() - last > STALLED_S:
+            raise EngineFailure(f"nothing read for {STALLED_S} s, still to come: {sorted(map(str, behind))}")
+
+
+def take(fold: ChangelogFold, record: ConsumerRecord, below: int | None = None) -> None:
+    """Feed a consumed changelog record to `fold`; with `below` only what was written under a lower owner epoch, and markers."""
     owner_epoch = int(header(record.headers, names.OWNER_EPOCH) or 0)
+    if below is not None and owner_epoch == below and record.key != MARKER_KEY:
+        return
     fold.take(record.key or b"", record.value, owner_epoch, f"{record.topic}/{record.partition}/{record.offset}")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas import headers as names
 from schemas.headers import header
 from streams.engine.log import Outgoing
+from streams.engine.restore import read_to
 
 
 class WrittenResults:
@@ -37,11 +38,11 @@ class WrittenResults:
         reader.assign(list(behind))
         for place in behind:
             reader.seek(place, begin[place])
-        while behind:
-            for place, records in (await reader.getmany(timeout_ms=500)).items():
-                self._written[place.partition].update(header(r.headers, names.CE_ID) or "" for r in records)
-            behind = {place for place in behind if await reader.position(place) < ends[place]}
+        await read_to(reader, {place: ends[place] for place in behind}, self._note)
         return ends
+
+    def _note(self, record: ConsumerRecord) -> None:
+        self._written[record.partition].add(header(record.headers, names.CE_ID) or "")
 
     def caught_up(self, partition: int) -> None:
         """Forget a partition's ids: whatever led to them has been read again."""

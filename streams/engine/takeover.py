@@ -1,4 +1,4 @@
-"""Taking over partitions after a rebalance: restore their tables, find results already written, then catch up before relaunching."""
+"""Taking over partitions after a rebalance: restore their tables, then catch up before anything is launched again."""
 
 from __future__ import annotations
 
@@ -10,38 +10,32 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from streams.engine.changelogs import OwnedChangelogs
 from streams.engine.membership import Membership
 from streams.engine.restore import Restorer
-from streams.engine.results import WrittenResults
 from streams.engine.tables import Tables
-from streams.engine.timers import Timers
 
 log = structlog.get_logger(__name__)
 
 
 class Takeover:
-    """Makes the partitions of the current assignment ready, and knows which of them still read what was there before."""
+    """Makes the tables of the current assignment ready, and knows which partitions still read what was there before."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        reader: AIOKafkaConsumer,
         membership: Membership,
         restorer: Restorer,
         changelogs: OwnedChangelogs,
         tables: Tables,
-        timers: Timers,
-        results: WrittenResults,
-        topics: frozenset[str],
     ) -> None:
         self._consumer = consumer
-        self._reader = reader
         self._membership = membership
         self._restorer = restorer
         self._changelogs = changelogs
         self._tables = tables
-        self._timers = timers
-        self._results = results
-        self._topics = topics
         self._behind: dict[int, dict[TopicPartition, int]] = {}
+        self.topics: frozenset[str] = frozenset()
+        """The co-partitioned topics it reads."""
+        self.dropped: set[int] = set()
+        """The partitions that the last takeover gave up."""
 
     def caught_up(self, partition: int) -> bool:
         """Say whether everything that stood in the partition's topics at the takeover has been read."""
@@ -52,24 +46,21 @@ class Takeover:
         """Say whether every partition is taken over and caught up."""
         return not self._membership.pending and not self._behind
 
-    async def run(self) -> None:
-        """Take over what is assigned now; a rebalance in the middle makes it begin again."""
-        while self._membership.pending:
-            self._membership.pending = False
-            generation = self._membership.generation
-            mine = self._membership.partitions(self._topics)
-            self._drop(self._tables.partitions() - mine)
-            new = mine - await self._intact(self._tables.partitions())
-            self._drop(new)
-            rows = await self._restorer.restore(new, self._tables)
-            for partition in new:
-                self._tables.hold(partition)
-                self._timers.load(self._tables, partition)
-            await self._results.load(self._consumer, self._reader, mine)
-            if generation == self._membership.generation:
-                await self._note_ends(mine)
-                if mine:
-                    log.info("partitions taken over", partitions=sorted(mine), restored=sorted(new), rows=rows)
+    async def run(self) -> set[int]:
+        """Take over what is assigned now and return the partitions that were restored; a rebalance makes it pending again."""
+        self._membership.pending = False
+        mine = self._membership.partitions(self.topics)
+        self.dropped = self._tables.partitions() - mine
+        self._drop(self.dropped)
+        new = mine - await self._intact(self._tables.partitions())
+        self._drop(new)
+        rows = await self._restorer.restore(new, self._tables)
+        for partition in new:
+            self._tables.hold(partition)
+        await self._note_ends(mine)
+        if mine:
+            log.info("partitions taken over", partitions=sorted(mine), restored=sorted(new), rows=rows)
+        return new
 
     async def newly_caught_up(self) -> set[int]:
         """Return partitions that have just read all that was there at the takeover."""
@@ -80,7 +71,6 @@ class Takeover:
                     del ends[place]
             if not ends:
                 del self._behind[partition]
-                self._results.caught_up(partition)
                 done.add(partition)
         return done
 
@@ -96,10 +86,9 @@ class Takeover:
     def _drop(self, partitions: Iterable[int]) -> None:
         for partition in partitions:
             self._tables.drop(partition)
-            self._timers.drop(partition)
             self._changelogs.disown(partition)
 
     async def _note_ends(self, mine: set[int]) -> None:
-        places = [place for place in self._membership.assigned if place.topic in self._topics]
+        places = [place for place in self._membership.assigned if place.topic in self.topics]
         ends = await self._consumer.end_offsets(places) if places else {}
         self._behind = {p: {place: end for place, end in ends.items() if place.partition == p} for p in mine}

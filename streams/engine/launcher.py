@@ -1,0 +1,104 @@
+"""Launching attempts: once per (node, run, epoch, seq), and again only when nobody alive works on them (PROTOCOL.md 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from schemas.records import NodeRow, Row
+from streams.core.transition import Send
+from streams.engine.attempt import Node, attempt
+from streams.engine.executor import Executor, Key
+from streams.engine.log import Log, Outgoing
+from streams.engine.processor import Address
+from streams.engine.tables import Tables
+from topology.plan import WorkflowPlan
+
+RELAUNCH_GRACE_MS = 10_000
+"""After its timeout an attempt has this long to publish its end before somebody else makes it again."""
+
+
+class Launcher:
+    """Turns rows that say `running` into attempts on the executor, and publishes what came of them."""
+
+    def __init__(
+        self,
+        plan: WorkflowPlan,
+        nodes: Mapping[str, Node],
+        executor: Executor,
+        tables: Tables,
+        log: Log,
+        address: Callable[[Send, int], Outgoing],
+        clock: Callable[[], int],
+        incarnation: str,
+    ) -> None:
+        self._plan = plan
+        self._plans = {node.id: node for node in plan.nodes}
+        self._node_of = {node.table: node.id for node in plan.nodes}
+        self._nodes = nodes
+        self._executor = executor
+        self._tables = tables
+        self._log = log
+        self._address = address
+        self._clock = clock
+        self._incarnation = incarnation
+        # Published, perhaps not read back yet: the row still says `running`, and a relaunch would make the call again.
+        self._ended: dict[Key, int] = {}
+
+    def launch(self, launches: Mapping[Address, str], allowed: Callable[[int], bool]) -> None:
+        """Launch attempts whose rows are durable; in partitions not `allowed` yet `relaunch` does it later."""
+        for (table, partition, key), node in launches.items():
+            row = self._tables.get(table, partition, key)
+            if allowed(partition) and isinstance(row, NodeRow):
+                self._launch(node, partition, row)
+
+    def abort(self, aborts: Sequence[tuple[str, str]]) -> None:
+        """Cancel attempts whose end is decided."""
+        for node, run_id in aborts:
+            self._executor.abort(node, run_id)
+
+    def relaunch(self, partitions: Iterable[int], live: frozenset[str]) -> None:
+        """Launch attempts nobody of the `live` incarnations works on."""
+        for partition in partitions:
+            for table, key in self._tables.running(partition):
+                row = self._tables.get(table, partition, key)
+                if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row, live):
+                    self._launch(self._node_of[table], partition, row)
+
+    def forget_read_back(self) -> None:
+        """Drop published attempts whose rows have moved on."""
+        self._ended = {key: partition for key, partition in self._ended.items() if self._row_of(key, partition)}
+
+    def give_back(self) -> dict[Address, Row | None]:
+        """Withdraw attempts that have not begun and return their rows without an owner, so that the next one launches them."""
+        rows: dict[Address, Row | None] = {}
+        for partition, key in self._executor.withdraw():
+            if row := self._row_of(key, partition):
+                address = (self._plans[key[0]].table, partition, key[1])
+                rows[address] = replace(row, incarnation=None)
+                self._tables.put(*address, rows[address])
+        return rows
+
+    def _launch(self, node: str, partition: int, row: NodeRow) -> None:
+        key = (node, row.run_id, row.epoch, row.seq)
+        if row.status == "running" and key not in self._ended:
+            self._executor.launch(key, partition, partial(self._attempt, key, partition, row))
+
+    async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
+        """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
+        done = await attempt(self._plan.id, self._plans[key[0]], self._nodes[key[0]], row, self._clock)
+        await self._log.append([self._address(done, partition)])
+        self._ended[key] = partition
+
+    def _is_orphan(self, node: str, row: NodeRow, live: frozenset[str]) -> bool:
+        """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""
+        overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < self._clock()
+        return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
+
+    def _row_of(self, key: Key, partition: int) -> NodeRow | None:
+        """Return the row that still says an attempt is running, else None."""
+        node, run_id, epoch, seq = key
+        row = self._tables.get(self._plans[node].table, partition, run_id)
+        says = isinstance(row, NodeRow) and (row.status, row.epoch, row.seq) == ("running", epoch, seq)
+        return row if says and isinstance(row, NodeRow) else None

@@ -1,0 +1,55 @@
+"""Dropping the state of finished runs after `state_retention`, so that tables and changelogs do not grow for ever."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+
+from schemas.records import Row, RunRow
+from streams.engine.processor import Address
+from streams.engine.tables import Tables
+from topology.naming import RUN_TABLE
+from topology.plan import WorkflowPlan
+
+BATCH = 500
+"""Runs retired in one turn: a long backlog must not hold the loop."""
+
+
+class Retirement:
+    """Which finished run is to be dropped next: an index over the run table, rebuilt at a restore."""
+
+    def __init__(self, plan: WorkflowPlan, tables: Tables) -> None:
+        self._plan = plan
+        self._tables = tables
+        self._heap: list[tuple[int, int, str]] = []
+
+    def note(self, partition: int, row: RunRow) -> None:
+        """Note a run that has finished."""
+        if row.finished_at is not None and not row.retired:
+            heapq.heappush(self._heap, (row.finished_at + self._plan.state_retention_ms, partition, row.run_id))
+
+    def load(self, partition: int) -> None:
+        """Index a partition that was restored."""
+        self.drop(partition)
+        for _, row in self._tables.rows(RUN_TABLE, partition):
+            if isinstance(row, RunRow):
+                self.note(partition, row)
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition."""
+        self._heap = [entry for entry in self._heap if entry[1] != partition]
+        heapq.heapify(self._heap)
+
+    def due(self, now: int) -> dict[Address, Row | None]:
+        """Return the changed rows of runs whose time has come: node rows deleted, the run's row cut to what a repeat needs."""
+        rows: dict[Address, Row | None] = {}
+        for _ in range(BATCH):
+            if not self._heap or self._heap[0][0] > now:
+                break
+            _, partition, run_id = heapq.heappop(self._heap)
+            row = self._tables.get(RUN_TABLE, partition, run_id)
+            if isinstance(row, RunRow) and not row.retired:
+                rows[(RUN_TABLE, partition, run_id)] = replace(row, nodes={}, retired=True)
+                held = (node.table for node in self._plan.nodes if self._tables.get(node.table, partition, run_id))
+                rows |= dict.fromkeys(((table, partition, run_id) for table in held), None)
+        return rows

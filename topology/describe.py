@@ -1,0 +1,154 @@
+"""A plan as something to look at: a table, a Mermaid graph, or JSON. Generated from the plan alone, the same on every machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from topology.naming import consumer_group
+from topology.plan import INPUT, NodePlan, WorkflowPlan
+
+_MERMAID_WORDS = frozenset(
+    {"call", "class", "click", "default", "direction", "end", "flowchart", "graph", "href", "style", "subgraph"}
+)
+"""Bare, these mean something else to Mermaid."""
+
+
+class UnknownFormat(ValueError):
+    """There is no such format (yet)."""
+
+
+def describe(plan: WorkflowPlan, format: str = "text") -> str:
+    """Return the plan as `text`, `mermaid` or `json`, ending in a newline."""
+    if format == "asyncapi":
+        raise UnknownFormat("not in effect yet: describe --format asyncapi")
+    if format not in FORMATS:
+        raise UnknownFormat(f"format {format!r} is not one of {', '.join(FORMATS)}")
+    return FORMATS[format](plan)
+
+
+def description(plan: WorkflowPlan) -> dict[str, Any]:
+    """Return what `describe --format json` prints."""
+    return {
+        "workflow": plan.id,
+        "version": plan.version,
+        "partitions": plan.partitions,
+        "nodes": [_node(plan, node) for node in plan.nodes],
+        "topics": [
+            {"name": t.name, "purpose": t.purpose, "cleanup": t.cleanup, "retention_ms": t.retention_ms}
+            for t in plan.topics
+        ],
+        "tables": [{"name": table.name, "changelog": table.changelog} for table in plan.tables],
+        "edges": edges(plan),
+    }
+
+
+def edges(plan: WorkflowPlan) -> list[dict[str, str]]:
+    """Return each pair of nodes once: `control` where the one waits for the other, `data` where it only reads its output.
+
+    A dependency that is also read stays one `control` edge (the node's `reads` tells): two arrows between the same two
+    nodes would look like two ways a record can take.
+    """
+    found = []
+    for node in plan.nodes:
+        found += [{"from": above, "to": node.id, "kind": "control"} for above in node.dependencies]
+        found += [
+            {"from": above, "to": node.id, "kind": "data"} for above in node.reads if above not in node.dependencies
+        ]
+    return found
+
+
+def _node(plan: WorkflowPlan, node: NodePlan) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": node.id,
+        "type": node.kind,
+        "sources": [plan.topic("run"), *(plan.node(above).topic for above in node.sources), node.topic],
+        "topic": node.topic,
+        "table": node.table,
+        "dependencies": list(node.dependencies),
+        "reads": list(node.reads),
+        "reads_input": node.reads_input,
+        "join": node.join,
+        "when": node.when,
+        "idempotency_key": node.idempotency_key,
+        "retry": {"max_retries": node.retry.max_retries, "backoff_ms": node.retry.backoff_ms},
+        "timeout_ms": node.timeout_ms,
+        "concurrency": node.concurrency,
+    }
+    if node.llm is not None:
+        entry["model"] = node.llm.model
+        entry["prompt_template"] = node.llm.prompt_path
+    if node.function is not None:
+        entry["handler"] = node.function.reference
+    return entry
+
+
+def _as_json(plan: WorkflowPlan) -> str:
+    return json.dumps(description(plan), indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_mermaid(plan: WorkflowPlan) -> str:
+    """Return a flowchart: solid arrows are dependencies, dotted ones data that is read from further up."""
+    lines = ["flowchart LR", f'  input(["{plan.topic("input")}"])']
+    lines += [f'  {_mermaid_id(node.id)}["{_label(node)}"]' for node in plan.nodes]
+    lines.append(f'  output(["{plan.topic("output")}"])')
+    lines += [f"  input --> {_mermaid_id(node.id)}" for node in plan.nodes if not node.dependencies]
+    arrows = {"control": "-->", "data": "-.->"}
+    for edge in edges(plan):
+        lines.append(f"  {_mermaid_id(edge['from'])} {arrows[edge['kind']]} {_mermaid_id(edge['to'])}")
+    lines += [f"  {_mermaid_id(node)} --> output" for node in plan.sinks]
+    return "\n".join(lines) + "\n"
+
+
+def _mermaid_id(node: str) -> str:
+    return f"{node}_" if node in _MERMAID_WORDS else node
+
+
+def _label(node: NodePlan) -> str:
+    detail = node.llm.model if node.llm else node.function.reference if node.function else ""
+    parts = [node.id, f"{node.kind} {detail}".strip()]
+    if node.when is not None:
+        parts.append(f"when {node.when}")
+    return "<br/>".join(_escaped(part) for part in parts)
+
+
+def _escaped(text: str) -> str:
+    for char, entity in (("#", "#35;"), ("&", "#38;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):  # '#' first
+        text = text.replace(char, entity)
+    return " ".join(text.split())
+
+
+def _as_text(plan: WorkflowPlan) -> str:
+    blocks = [
+        f"workflow {plan.id} {plan.version}, {plan.partitions} partitions, group {consumer_group(plan.id)}",
+        _table(
+            ["node", "type", "does", "waits for", "reads", "join", "when"], [_text_row(node) for node in plan.nodes]
+        ),
+        _table(
+            ["topic", "purpose", "cleanup", "retention"],
+            [[t.name, t.purpose, t.cleanup, _duration(t.retention_ms)] for t in plan.topics],
+        ),
+        _table(["table", "changelog"], [[table.name, table.changelog] for table in plan.tables]),
+    ]
+    return "\n\n".join(blocks) + f"\n\nplan {plan.plan_hash}\n"
+
+
+def _text_row(node: NodePlan) -> list[str]:
+    does = node.llm.model if node.llm else node.function.reference if node.function else "-"
+    reads = [*([INPUT] if node.reads_input else []), *node.reads]
+    when = " ".join((node.when or "-").split())
+    return [node.id, node.kind, does, ", ".join(node.dependencies) or "-", ", ".join(reads) or "-", node.join, when]
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _duration(milliseconds: int) -> str:
+    return "for ever" if milliseconds < 0 else f"{milliseconds / 86_400_000:g} days"
+
+
+FORMATS: Mapping[str, Callable[[WorkflowPlan], str]] = {"text": _as_text, "mermaid": _as_mermaid, "json": _as_json}

@@ -1,0 +1,45 @@
+"""What a workflow file may say already though nothing acts on it yet: `check` warns of it, `run` and `worker` refuse it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from topology.parse import NODES, Finding
+from topology.spec import BaseNode, WorkflowSpec
+
+KINDS_NOT_YET = ("router", "review", "external")
+"""Take a kind out when it runs."""
+
+WORKFLOW_KEYS_NOT_YET = ("budget", "daily_budget", "deadline_ms", "state_retention_ms")
+"""Take a key out when it acts."""
+
+_ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
+_WHEN_TRUE: Callable[[object], bool] = bool
+
+NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
+    "fallback_models": _WHEN_TRUE,
+    "min_confidence": _ALWAYS,
+    "on_low_confidence": _ALWAYS,
+    "batch": _ALWAYS,
+    "for_each": _ALWAYS,
+    "max_items": _ALWAYS,
+    "on_item_error": _ALWAYS,
+    "stream": _WHEN_TRUE,
+    "background": _WHEN_TRUE,
+}
+"""Keys of llm and function nodes, and which of their values ask for something: `stream: false` asks for nothing."""
+
+
+def not_yet(workflow: WorkflowSpec | None, nodes: Mapping[int, BaseNode]) -> Iterator[tuple[str, Finding]]:
+    """Yield (name, finding) for everything used that is not in effect."""
+    for key in WORKFLOW_KEYS_NOT_YET:
+        if workflow is not None and key in workflow.model_fields_set:
+            yield key, Finding(("workflow", key), f"not in effect yet: {key}", "key")
+    for index, node in nodes.items():
+        kind = str(getattr(node, "type", ""))
+        if kind in KINDS_NOT_YET:
+            yield kind, Finding((*NODES, index, "type"), f"not in effect yet: {kind}")
+            continue  # its keys are part of it
+        for key, asks in NODE_KEYS_NOT_YET.items():
+            if key in node.model_fields_set and asks(getattr(node, key)):
+                yield key, Finding((*NODES, index, key), f"not in effect yet: {key}", "key")

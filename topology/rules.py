@@ -1,0 +1,120 @@
+"""What keys of one node (or of the workflow) demand of each other; types and bounds are in spec.py."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from topology.parse import NODES, Finding
+from topology.spec import BaseNode, FunctionNode, LlmNode, ReviewNode, RouterNode, WorkflowSpec
+from topology.yaml_tree import DocPath
+
+PARAMS_OF_ITS_OWN = frozenset(
+    {
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "response_format",
+        "stream",
+        "stream_options",
+        "temperature",
+    }
+)
+"""Penstock sends these itself."""
+
+
+def check_workflow(workflow: WorkflowSpec) -> Iterator[Finding]:
+    """Find what is wrong between the workflow's own keys."""
+    for key in ("budget", "daily_budget"):
+        budget = getattr(workflow, key)
+        if budget is not None and budget.max_tokens is None and budget.max_cost_usd is None:
+            yield Finding(("workflow", key), f"workflow: {key} needs max_tokens or max_cost_usd", "key")
+
+
+def check_node(index: int, node: BaseNode) -> Iterator[Finding]:
+    """Find what is wrong between the keys of a node."""
+    for key, message in _complaints(node):
+        path: DocPath = (*NODES, index, *key)
+        yield Finding(path, f"node {node.id!r}: {message}", "key" if len(key) == 1 else "value")
+
+
+Complaint = tuple[tuple[str | int, ...], str]
+
+
+def _complaints(node: BaseNode) -> Iterator[Complaint]:
+    yield from _unspecified(node)
+    if node.for_each is None:
+        for key in ("max_items", "on_item_error"):
+            if getattr(node, key) is not None:
+                yield (key,), f"{key} is for nodes with for_each"
+    match node:
+        case LlmNode():
+            yield from _llm(node)
+        case RouterNode():
+            yield from _router(node)
+        case ReviewNode():
+            yield from _repeated("assignees", node.assignees)
+
+
+def _unspecified(node: BaseNode) -> Iterator[Complaint]:
+    """Refuse the combinations nobody has said the meaning of (PROTOCOL.md rule 18)."""
+    batch = isinstance(node, FunctionNode) and node.batch is not None
+    review = isinstance(node, ReviewNode)
+    if batch and node.for_each is not None:
+        yield ("batch",), "batch and for_each do not go together yet"
+    if node.idempotency_key is not None and (batch or review):
+        yield ("idempotency_key",), f"idempotency_key is not for {'review' if review else 'batch'} nodes yet"
+    if node.for_each is not None and review:
+        yield ("for_each",), "for_each is not for review nodes yet"
+
+
+def _llm(node: LlmNode) -> Iterator[Complaint]:
+    if node.on_low_confidence is not None and node.min_confidence is None:
+        yield ("on_low_confidence",), "on_low_confidence needs min_confidence"
+    if node.on_low_confidence == "fallback" and not node.fallback_models:
+        yield ("on_low_confidence",), "on_low_confidence: fallback needs fallback_models"
+    if node.model in node.fallback_models:
+        yield (
+            ("fallback_models", node.fallback_models.index(node.model)),
+            f"fallback model {node.model!r} is the model itself",
+        )
+    yield from _repeated("fallback_models", node.fallback_models)
+    for key in sorted(PARAMS_OF_ITS_OWN & set(node.params)):
+        yield ("params", key), f"params must not set {key!r}: penstock sends it itself"
+
+
+def _router(node: RouterNode) -> Iterator[Complaint]:
+    routes = list(node.routes)
+    if not routes:
+        yield ("routes",), "routes must not be empty"
+    if isinstance(node.routes, list):
+        yield from _repeated("routes", node.routes)
+    for position, rule in enumerate(node.rules):
+        if rule.route not in routes:
+            yield ("rules", position, "route"), f"route {rule.route!r} is not one of the routes"
+    if node.default_route is not None and node.default_route not in routes:
+        yield ("default_route",), f"default_route {node.default_route!r} is not one of the routes"
+    yield from _router_model(node)
+
+
+def _router_model(node: RouterNode) -> Iterator[Complaint]:
+    if (node.model is None) != (node.prompt_template is None):
+        present, absent = ("model", "prompt_template") if node.model else ("prompt_template", "model")
+        yield (present,), f"{present} needs {absent}"
+    if node.model is None:
+        for key in ("min_confidence", "cache_ttl_s"):
+            if getattr(node, key) is not None:
+                yield (key,), f"{key} needs a model"
+        if node.default_route is None:
+            yield ("routes",), "without a model there must be a default_route: no rule may match"
+    elif node.min_confidence is not None and node.default_route is None:
+        yield ("min_confidence",), "min_confidence needs a default_route: where an answer in doubt goes"
+
+
+def _repeated(key: str, values: Sequence[str]) -> Iterator[Complaint]:
+    counts: Mapping[str, int] = Counter(values)
+    for position, value in enumerate(values):
+        if counts[value] > 1 and value in values[:position]:
+            yield (key, position), f"{value!r} is listed twice in {key}"
