@@ -21,6 +21,11 @@ def new_incarnation() -> str:
     return uuid.uuid4().hex
 
 
+def client_id_of(incarnation: str) -> str:
+    """Return the client id that tells the group's other members, and operators, which process this is."""
+    return f"penstock-{incarnation}"
+
+
 def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
     """Return an idempotent producer, not started."""
     producer = AIOKafkaProducer(

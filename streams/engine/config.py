@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -34,5 +35,7 @@ class EngineConfig:
     """How long a takeover may fail before the worker gives up."""
     resume_from_ms: int | None = None
     """Where to read on when the group has no committed position (epoch ms; 0 is the beginning). None: refuse."""
+    lease_folder: Path | None = None
+    """Where this machine's workers say that they live, so that the next one can dismiss the dead (predecessors.py)."""
     kafka: Mapping[str, Any] = field(default_factory=dict)
     """aiokafka's own connection settings (security and the like), for every client."""

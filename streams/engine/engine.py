@@ -22,7 +22,7 @@ from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
 from streams.engine.attempt import Node
 from streams.engine.changelogs import OwnedChangelogs
-from streams.engine.clients import new_incarnation, producer_of, reader_of, start
+from streams.engine.clients import client_id_of, new_incarnation, producer_of, reader_of, start
 from streams.engine.config import EngineConfig
 from streams.engine.executor import Executor
 from streams.engine.kafka_log import KafkaLog
@@ -31,6 +31,7 @@ from streams.engine.log import Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
 from streams.engine.positions import Positions
+from streams.engine.predecessors import dismiss_dead, lease
 from streams.engine.processor import CO_PARTITIONED, Address, Processor
 from streams.engine.repair import Repair
 from streams.engine.restore import Restorer
@@ -97,7 +98,9 @@ class Engine:
             EngineFailure: an attempt, a takeover or the producer failed for good.
         """
         partitions = await ensure_topics(self.workflow.plan, self.config)
+        await dismiss_dead(self.config, consumer_group(self.workflow.plan.id))
         async with AsyncExitStack() as stack:
+            stack.enter_context(lease(self.config.lease_folder, self.incarnation))
             await self._build(stack, partitions)
             while not self._stopping.is_set():
                 self._raise_failure()
@@ -352,11 +355,6 @@ class Engine:
                 await self._membership.changed.wait()
         except TimeoutError:
             log.warning("no rebalance within the drain timeout; leaving with the partitions")
-
-
-def client_id_of(incarnation: str) -> str:
-    """Return the client id that tells the group's other members, and operators, which process this is."""
-    return f"penstock-{incarnation}"
 
 
 def _inbound(record: ConsumerRecord) -> Inbound:
