@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from topology.diagnostics import suggestion
-from topology.naming import RESERVED_NODE_IDS, RUN_TABLE, TIMERS_TABLE
+from topology.naming import RESERVED_NODE_IDS
 from topology.parse import NODES, Finding
 from topology.plan import Join
 from topology.yaml_tree import DocPath
@@ -120,12 +120,6 @@ def _ids(shapes: Sequence[Shape]) -> Iterator[Finding]:
             )
         elif shape.id in LITERALS:
             yield Finding(path, f"node id {shape.id!r} is taken: no template or condition could name it")
-        for table in (RUN_TABLE, TIMERS_TABLE):
-            if shape.id.endswith(f"_{table}"):
-                # penstock.{workflow}-{node}-changelog would be the changelog of another workflow's own table.
-                yield Finding(
-                    path, f"node id {shape.id!r} must not end in '_{table}': its changelog would look like a workflow's"
-                )
 
 
 def _dependencies(shape: Shape, first: Mapping[str, Shape]) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def _finish(
     partitions: int,
 ) -> Loaded:
     absent = list(not_yet(parsed.spec, parsed.nodes))
-    warnings = tuple(sorted(place.diagnostic(finding, "warning") for _, finding in absent))
+    warnings = tuple(sorted([*(place.diagnostic(finding, "warning") for _, finding in absent), *references.warnings]))
     names = tuple(dict.fromkeys(name for name, _ in absent))
     if errors or parsed.spec is None:
         return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings, names)

@@ -10,7 +10,7 @@ from topology.spec import BaseNode, WorkflowSpec
 KINDS_NOT_YET = ("router", "review", "external")
 """Take a kind out when it runs."""
 
-WORKFLOW_KEYS_NOT_YET = ("budget", "daily_budget", "deadline_ms", "state_retention_ms")
+WORKFLOW_KEYS_NOT_YET = ("budget", "daily_budget", "deadline_ms")
 """Take a key out when it acts."""
 
 _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from topology.diagnostics import Diagnostic, suggestion
 from topology.expressions import (
@@ -39,6 +39,7 @@ class References:
 
     names: dict[str, frozenset[str]] = field(default_factory=dict)
     errors: list[Diagnostic] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
 
 
 def check_references(place: Place, graph: Graph, nodes: Mapping[int, BaseNode], resources: Resources) -> References:
@@ -68,7 +69,7 @@ class _Checker:
             self._found.names[node.id] = frozenset(used)
         joins = {node.id: node.join for node in self._nodes.values()}
         for finding in never_run(self._graph, self._never, joins) if self._never else ():
-            self._found.errors.append(self._place.diagnostic(finding))
+            self._found.warnings.append(self._place.diagnostic(finding, "warning"))
         return self._found
 
     def _expressions(self, path: DocPath, node: BaseNode) -> Iterator[tuple[DocPath, Compiled]]:
@@ -95,13 +96,13 @@ class _Checker:
 
     def _check_constant(self, node: BaseNode, path: DocPath, compiled: Compiled) -> None:
         if isinstance(compiled, Interpolation) and not compiled.references:
-            message = (
-                "is the same for every run, so only the first would ever be done: name something, as in ${input.id}"
-            )
-            self._say_within(node, path, compiled.source, 1, 1, f"idempotency_key {message}")
+            root = compiled.source.partition(".")[0].strip()
+            if root == INPUT or root in self._graph.order:  # a constant is a key, too; this one was meant to be none
+                message = f"idempotency_key is the text {compiled.source!r}: write it as ${{{compiled.source}}}"
+                self._say_within(node, path, compiled.source, 1, 1, message)
         if path[-1] == "when" and len(path) == 4 and isinstance(compiled, Condition) and _always_false(compiled):
             self._never[node.id] = "its condition is always false"
-            self._say_within(node, path, compiled.source, 1, 1, "can never run: when is always false")
+            self._warn_within(node, path, compiled.source, "can never run: when is always false")
 
     def _check_uses(self, node: BaseNode, path: DocPath, compiled: Compiled) -> None:
         seen: set[tuple[str, str | None]] = set()
@@ -149,6 +150,10 @@ class _Checker:
 
     def _say_within(self, node: BaseNode, path: DocPath, source: str, line: int, col: int, message: str) -> None:
         self._found.errors.append(self._place.within(path, source, line, col, f"node {node.id!r}: {message}"))
+
+    def _warn_within(self, node: BaseNode, path: DocPath, source: str, message: str) -> None:
+        where = self._place.within(path, source, 1, 1, f"node {node.id!r}: {message}")
+        self._found.warnings.append(replace(where, severity="warning"))
 
 
 def _output_fields(nodes: Mapping[int, BaseNode], resources: Resources) -> Iterator[tuple[str, frozenset[str]]]:

@@ -135,7 +135,7 @@ class WorkflowSpec(Strict):
     """A workflow: its nodes, and what holds for all of them."""
 
     id: Annotated[str, Field(pattern=WORKFLOW_ID, max_length=128)]
-    version: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._+-]*$", max_length=64)]
+    version: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._+-]*$", max_length=64)] = "0.0.0"
     input_schema: Text | None = None
     budget: BudgetSpec | None = None
     daily_budget: BudgetSpec | None = None

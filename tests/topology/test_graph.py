@@ -67,12 +67,6 @@ def test_words_of_the_template_language_are_taken() -> None:
     assert "no template or condition could name it" in errors(nodes("- {id: 'none', type: external}\n"))[0]
 
 
-def test_an_id_whose_changelog_is_that_of_another_workflow_is_refused() -> None:
-    assert errors(nodes(function("dry_run"))) == [
-        "w.yaml:5:12: node id 'dry_run' must not end in '_run': its changelog would look like a workflow's"
-    ]
-
-
 def test_the_order_is_that_of_the_file_where_there_is_a_choice() -> None:
     graph, _ = build_graph([Shape(0, "d", ("a", "b")), Shape(1, "b", ()), Shape(2, "a", ()), Shape(3, "c", ("d",))])
     assert graph.order == ("b", "a", "d", "c")

@@ -60,7 +60,6 @@ def test_windows_line_ends_are_no_error() -> None:
             "workflow:\n  nodes: []\n",
             [
                 "w.yaml:2:3: workflow: 'id' is missing",
-                "w.yaml:2:3: workflow: 'version' is missing",
                 "w.yaml:2:10: workflow: nodes must not be empty",
             ],
         ),

@@ -43,7 +43,7 @@ def test_options_of_nodes(text: str, found: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["budget: {max_tokens: 5}", "daily_budget: {max_cost_usd: 1}", "deadline_ms: 1000", "state_retention_ms: 1000"],
+    ["budget: {max_tokens: 5}", "daily_budget: {max_cost_usd: 1}", "deadline_ms: 1000"],
 )
 def test_options_of_the_workflow(line: str) -> None:
     loaded = load(nodes(function("a")).replace("1.0.0", f"1.0.0\n  {line}"))
