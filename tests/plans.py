@@ -34,7 +34,7 @@ def plan_of(
         partitions=2,
         input_schema=None,
         run_id_from="auto",
-        state_retention_ms=0,
+        state_retention_ms=600_000,
         nodes=plans,
         sinks=tuple(node for node in dag if node not in needed),
         topics=_topics(workflow, plans),

@@ -1,0 +1,34 @@
+"""Fixtures that every room's tests may use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock import devkafka
+from penstock.devkafka import ports
+
+os.environ.setdefault("PENSTOCK_KAFKA_DIST", str(Path(__file__).parents[1] / ".penstock" / "kafka-dist"))
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devkafka.Broker]:
+    """One embedded Kafka for the whole session, gone at its end however that comes about."""
+    home = tmp_path_factory.mktemp("kafka-home")
+    running = devkafka.start(home, ports.any_free(), die_with_parent=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def bootstrap(broker: devkafka.Broker) -> str:
+    """Return the address of the session's broker."""
+    return broker.bootstrap
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests on real Kafka time for the first one's download of the jars."""
+    for item in items:
+        if item.get_closest_marker("kafka") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
