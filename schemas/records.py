@@ -250,7 +250,6 @@ class RunRow:
     input_hash: str | None = None
     plan_hash: str | None = None
     workflow_version: str | None = None
-    cancel_requested: bool = False
     nodes: Mapping[str, NodeOutcome] = field(default_factory=dict)
     started_at: int | None = None
     finished_at: int | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import loads
-from schemas.records import Gathered
+from schemas.records import Gathered, Json
 from topology.expressions import Condition, Interpolation, compile_condition, compile_interpolation
 from topology.json_schema import Schema, compile_schema
 from topology.plan import INPUT, NodePlan, WorkflowPlan
@@ -52,8 +52,12 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan) -> CompiledNode:
     )
 
 
-def inputs_of(plan: NodePlan, gathered: Mapping[str, Gathered]) -> dict[str, Any]:
-    """Return what the node sees: "input" and its ancestors' ids to JSON values, None for an ancestor without an output."""
+def texts_of(plan: NodePlan, gathered: Mapping[str, Gathered]) -> dict[str, Json | None]:
+    """Return what the node sees, as JSON texts: "input" and its ancestors' ids, None for an ancestor without an output."""
     seen = (INPUT, *plan.reads) if plan.reads_input else plan.reads
-    found = ((name, gathered.get(name)) for name in seen)
-    return {name: None if got is None or got.output is None else loads(got.output) for name, got in found}
+    return {name: got.output if (got := gathered.get(name)) else None for name in seen}
+
+
+def inputs_of(plan: NodePlan, gathered: Mapping[str, Gathered]) -> dict[str, Any]:
+    """Return what the node sees as JSON values."""
+    return {name: None if text is None else loads(text) for name, text in texts_of(plan, gathered).items()}

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import orjson
+
 from schemas import headers as names
-from schemas.codec import dumps
 from schemas.headers import Headers, headers_of, public_headers
 from schemas.ids import ce_id
 from schemas.records import Failed, NodeRow, Position, Started
-from streams.core.compiled import CompiledNode, inputs_of
+from streams.core.compiled import CompiledNode, texts_of
 from streams.core.inbound import Inbound
 from streams.core.transition import Send
+
+LAST_MS = 253_402_300_799_000
+"""The last second of the year 9999."""
 
 MAX_CAUSE = 4_000
 """Characters of one cause header; headers count towards the record's size."""
 
 
 def iso(ms: int) -> str:
-    """Return epoch milliseconds as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return epoch milliseconds as ISO 8601 in UTC; what no calendar has (a producer counting in ns) as the nearest it has."""
+    return (
+        datetime.fromtimestamp(max(0, min(ms, LAST_MS)) / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def poison(topic: str, workflow: str, record: Inbound, kind: str, message: str) -> Send:
@@ -46,7 +54,8 @@ def node_dead_letter(node: CompiledNode, row: NodeRow, record: Failed) -> Send:
         traceback=record.error.traceback,
     )
     content = headers_of({names.CONTENT_TYPE: "application/json"})
-    value = dumps(inputs_of(node.plan, row.gathered)).encode()
+    seen = texts_of(node.plan, row.gathered)
+    value = orjson.dumps({name: None if text is None else orjson.Fragment(text) for name, text in seen.items()})
     return Send(node.dead_letter_topic, row.run_id.encode(), value, own + content + cause)
 
 

@@ -30,13 +30,14 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
     try:
         text, value = _json_of(record)
         _check_schema(workflow, value)
+        digest = _hash_of(value)
         run_id = name_run(plan.run_id_from, record)
     except Poison as why:
         return poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why))
     started = Started(
         run_id=run_id,
         input=Json(text),
-        input_hash=content_hash(value),
+        input_hash=digest,
         plan_hash=plan.plan_hash,
         workflow_version=plan.version,
         started_at=moment.now,
@@ -95,6 +96,13 @@ def _json_of(record: Inbound) -> tuple[str, Any]:
     if value is None:
         raise Poison("null_input", "the record's value is null")
     return text, value
+
+
+def _hash_of(value: Any) -> str:
+    try:
+        return content_hash(value)
+    except TypeError as error:  # it can be read nested more deeply than written
+        raise Poison("invalid_json", f"nested too deeply: {error}") from error
 
 
 def _check_schema(workflow: CompiledWorkflow, value: Any) -> None:

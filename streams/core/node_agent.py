@@ -76,8 +76,11 @@ def _on_own(node: CompiledNode, row: NodeRow, record: NodeRecord, moment: Moment
 
 def _resolve(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
     """Store the row and, once the run is started and every source is terminal, let the node run or not."""
-    ready = row.started and all(source in row.gathered for source in node.plan.sources)
-    if row.status != "pending" or row.closing or not ready:
+    if not _is_ready(node, row):
+        return Transition(row=row)
+    if row.status == "failed" and row.closing:
+        return _bury(node, row)
+    if row.status != "pending":
         return Transition(row=row)
     reason = _join_refuses(node, row)
     if reason is not None:
@@ -91,6 +94,10 @@ def _resolve(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
     except ExpressionError as error:
         return _fail(node, row, ErrorInfo("expression", str(error), retryable=False), moment)
     return _launch(node, replace(row, idempotency_key=key, input_hash=_hash_of(row)), moment)
+
+
+def _is_ready(node: CompiledNode, row: NodeRow) -> bool:
+    return row.started and all(source in row.gathered for source in node.plan.sources)
 
 
 def _join_refuses(node: CompiledNode, row: NodeRow) -> str | None:
@@ -165,11 +172,18 @@ def _on_terminal(node: CompiledNode, row: NodeRow, record: Terminal) -> Transiti
             ended = replace(ended, output=record.output, spent=spent, model=record.model, attempt=record.attempt)
             return Transition(row=ended, abort=row.status == "running" and row.seq != record.seq)
         case Failed():
-            return Transition(
-                row=replace(ended, last_error=record.error), sends=(node_dead_letter(node, ended, record),)
-            )
+            failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=True)
+            found = _bury(node, failed) if _is_ready(node, failed) else Transition(row=failed)
+            return replace(found, abort=row.status == "running")
         case _:
             return Transition(row=ended, abort=row.status == "running")
+
+
+def _bury(node: CompiledNode, row: NodeRow) -> Transition:
+    """Write the dead letter of a failed row, once all that the node saw is known: after a crash its end may be read first."""
+    error = row.last_error or ErrorInfo("internal", "failed", retryable=False)
+    record = Failed(row.run_id, node.plan.id, row.epoch, row.seq, row.attempt, error, row.finished_at or 0)
+    return Transition(row=replace(row, closing=False), sends=(node_dead_letter(node, row, record),))
 
 
 def _hash_of(row: NodeRow) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from orjson import Fragment
+
 from schemas import headers as names
-from schemas.codec import dumps, loads
+from schemas.codec import dumps
 from schemas.headers import headers_of, public_headers
 from schemas.ids import ce_id
 from schemas.records import NodeOutcome, RunRow, Spent
@@ -29,7 +31,7 @@ def result_record(plan: WorkflowPlan, row: RunRow) -> Send:
 
 
 def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
-    """Return the result as a JSON object; `cost_usd` is None where the price of a call made is not known."""
+    """Return the result, to be written as JSON; `cost_usd` is None where the price of a call made is not known."""
     outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.nodes}
     spent = sum((outcome.spent for outcome in outcomes.values()), Spent())
     return {
@@ -38,12 +40,13 @@ def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
         "workflow_version": row.workflow_version,
         "epoch": row.epoch,
         "status": row.status,
-        "outputs": {sink: loads(out) for sink in plan.sinks if (out := outcomes[sink].output) is not None},
+        # As they were written: parsing and writing again would cost time, and fail where they are nested deeply.
+        "outputs": {sink: Fragment(out) for sink in plan.sinks if (out := outcomes[sink].output) is not None},
         "usage": usage_of(spent),
         "cost_usd": spent.cost_usd,
         "started_at": iso(row.started_at or 0),
         "finished_at": iso(row.finished_at or 0),
-        "duration_ms": (row.finished_at or 0) - (row.started_at or 0),
+        "duration_ms": max(0, (row.finished_at or 0) - (row.started_at or 0)),  # a cancel may be older than its run
         "nodes": {node: node_of(outcome) for node, outcome in outcomes.items()},
     }
 

@@ -35,10 +35,8 @@ def decide(plan: WorkflowPlan, row: RunRow | None, record: RunRecord | NodeRecor
             return _on_started(plan, row, record)
         case _ if row.status != "running":
             return NOTHING  # its result is written; late records change nothing
-        case CancelRequested():
-            return _on_cancel(row)
-        case Finished() | AttemptDue():
-            return NOTHING
+        case Finished() | AttemptDue() | CancelRequested():
+            return NOTHING  # what ends a cancelled run are the `Cancelled` records in the nodes' journals
         case AttemptFailed():
             return _on_attempt_failed(row, record)
         case _:
@@ -67,13 +65,6 @@ def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transi
     where = f"{first.topic}/{first.partition}/{first.offset}" if first else "an earlier record"
     message = f"run id {row.run_id!r} was started with another input by {where}"
     return Transition(sends=(conflicting_start(plan.topic("dead-letter"), plan.id, record, message),))
-
-
-def _on_cancel(row: RunRow) -> Transition:
-    """Remember it; what ends the run are the `Cancelled` records that intake wrote to the nodes' journals."""
-    if row.cancel_requested:
-        return NOTHING
-    return Transition(row=replace(row, cancel_requested=True))
 
 
 def _on_attempt_failed(row: RunRow, record: AttemptFailed) -> Transition:

@@ -11,6 +11,7 @@ import orjson
 from schemas.records import AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.core.compiled import inputs_of
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
+from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
 from topology.plan import NodePlan
 
@@ -38,8 +39,7 @@ async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock
             row.run_id, plan.id, row.epoch, row.seq, row.attempt, output, spent, outcome.model, began, clock()
         )
     else:
-        e = outcome.error
-        error = ErrorInfo(e.kind, e.message, e.retryable, e.retry_after_ms, e.traceback)
+        error = _error_of(outcome.error)
         record = AttemptFailed(
             row.run_id,
             plan.id,
@@ -76,15 +76,35 @@ async def _within(timeout_ms: int, work: Awaitable[Outcome]) -> Outcome:
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             return await work
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Nobody cancelled it: a library did so to itself. Without a record the row would say `running` for ever.
+        return Failed(NodeError("internal", "the node cancelled itself"), cost_usd=None)
     except TimeoutError:
         return Failed(NodeError("timeout", f"no result within timeout_ms: {timeout_ms}"), cost_usd=None)
+
+
+def _error_of(error: NodeError) -> ErrorInfo:
+    wait = None if error.retry_after_ms is None else max(0, min(error.retry_after_ms, MAX_WAIT_MS))
+    return ErrorInfo(error.kind, _text(error.message) or "", error.retryable, wait, _text(error.traceback))
+
+
+def _text(text: str | None) -> str | None:
+    """Return text that can be encoded: a message that quotes a file name may hold a lone surrogate."""
+    return None if text is None else text.encode(errors="replace").decode()
 
 
 def _output_of(outcome: Outcome) -> tuple[Outcome, Json]:
     """Return the outcome and its output as JSON text; one that is too large is a failure that no retry mends."""
     if isinstance(outcome, Failed):
         return outcome, Json("")
-    output = orjson.dumps(outcome.output)
+    try:
+        output = orjson.dumps(outcome.output)
+    except TypeError as problem:  # nested too deeply, a lone surrogate
+        error = NodeError("malformed_output", f"the output cannot be written as JSON: {problem}", retryable=False)
+        return Failed(error, outcome.usage, outcome.cost_usd, outcome.model), Json("")
     if len(output) <= MAX_OUTPUT_BYTES:
         return outcome, Json(output.decode())
     message = f"the output has {len(output)} bytes, {MAX_OUTPUT_BYTES} are allowed"

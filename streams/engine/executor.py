@@ -31,6 +31,7 @@ class Executor:
         self._slots = {node: asyncio.Semaphore(limit) for node, limit in concurrency.items()}
         self._flights: dict[Key, _InFlight] = {}
         self._by_run: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+        self._closing = False
         self.idle = asyncio.Event()
         self.idle.set()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -73,6 +74,7 @@ class Executor:
 
     async def close(self) -> None:
         """Cancel everything and wait for it to end."""
+        self._closing = True
         tasks = [flight.task for flight in self._flights.values() if flight.task]
         for task in tasks:
             task.cancel()
@@ -103,6 +105,8 @@ class Executor:
                 flight.begun = True
                 await flight.work()
         except asyncio.CancelledError:
+            if self._flights.get(key) is flight and not self._closing and not self.failure.done():
+                self.failure.set_exception(RuntimeError(f"attempt {key} was cancelled by itself"))
             raise
         except BaseException as error:  # whatever it is, the worker must not run on without it
             if not self.failure.done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import cast, get_args
 
 from schemas import codec
 from schemas.records import NodeRecord, NodeRow, Record, RetryScheduled, Row, RunRecord, RunRow, TimerRow
@@ -25,6 +25,9 @@ Address = tuple[str, int, str]
 
 PartitionOf = Callable[[bytes], int]
 """The partition of a key: murmur2, as Kafka's own clients have it."""
+
+RUN_RECORDS = get_args(RunRecord)
+NODE_RECORDS = get_args(NodeRecord)
 
 CO_PARTITIONED = frozenset({"run", "journal", "retry", "output"})
 
@@ -59,6 +62,8 @@ class Processor:
         plan = workflow.plan
         self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
         self._journal = {node.id: node.topic for node in plan.nodes}
+        self._node_of = {node.topic: node.id for node in plan.nodes}
+        self._run_topic = plan.topic("run")
         self._readers = self._subscriptions()
         self._on_topic: dict[str, Callable[[Inbound], None]] = {
             plan.topic("input"): self._on_input,
@@ -159,14 +164,25 @@ class Processor:
             partition = self._partition_of(send.key)
         return Outgoing(send.topic, partition, send.key, value, send.headers)
 
+    def _misplaced(self, found: Record, record: Inbound) -> str | None:
+        """Return why a record of ours does not belong where it stands, None if it does."""
+        if found.run_id.encode() != record.key:  # type: ignore[union-attr]
+            return f"its key is not its run id {found.run_id!r}"  # type: ignore[union-attr]
+        owner = self._node_of.get(record.topic)
+        if owner is not None:
+            fits = isinstance(found, NODE_RECORDS) and found.node == owner
+        else:
+            fits = isinstance(found, RUN_RECORDS if record.topic == self._run_topic else RetryScheduled)
+        return None if fits else f"a {type(found).__name__} has no place in {record.topic}"
+
     def _decode(self, record: Inbound) -> Record | None:
         """Return the record; a foreign one goes to the dead letter, one of a schema not known yet stops the worker."""
         value = record.value or b""
         try:
             found = codec.decode(value)
-            if found.run_id.encode() == record.key:  # type: ignore[union-attr]
+            problem = self._misplaced(found, record)
+            if problem is None:
                 return found
-            problem = f"its key is not its run id {found.run_id!r}"  # type: ignore[union-attr]
         except (codec.CodecError, AttributeError) as error:
             if value[:1] == b"\0":
                 where = f"{record.topic}/{record.partition}/{record.offset}"

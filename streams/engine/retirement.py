@@ -34,6 +34,8 @@ class Retirement:
         for _, row in self._tables.rows(RUN_TABLE, partition):
             if isinstance(row, RunRow):
                 self.note(partition, row)
+                if row.retired and self._held(partition, row.run_id):  # a crash between the run's row and its nodes'
+                    heapq.heappush(self._heap, (0, partition, row.run_id))
 
     def drop(self, partition: int) -> None:
         """Forget a partition."""
@@ -50,6 +52,8 @@ class Retirement:
             row = self._tables.get(RUN_TABLE, partition, run_id)
             if isinstance(row, RunRow) and not row.retired:
                 rows[(RUN_TABLE, partition, run_id)] = replace(row, nodes={}, retired=True)
-                held = (node.table for node in self._plan.nodes if self._tables.get(node.table, partition, run_id))
-                rows |= dict.fromkeys(((table, partition, run_id) for table in held), None)
+            rows |= dict.fromkeys(((table, partition, run_id) for table in self._held(partition, run_id)), None)
         return rows
+
+    def _held(self, partition: int, run_id: str) -> list[str]:
+        return [node.table for node in self._plan.nodes if self._tables.get(node.table, partition, run_id)]

@@ -1,0 +1,105 @@
+"""Every seam and every count of appends: wherever the worker dies, the end is the end of the run without a crash (PROTOCOL.md 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from streams.core.outcome import NodeInput, Outcome
+from streams.testing import SEAMS, TopologyTestDriver
+from tests.engine.scripts import (
+    End,
+    Step,
+    advance,
+    broken,
+    cancel,
+    end_of,
+    flaky,
+    nodes_of,
+    pipe,
+    play,
+    repeated,
+    start,
+)
+from tests.plans import CHAIN, DIAMOND, plan_of
+
+
+@dataclass(frozen=True)
+class Story:
+    """A workflow, its nodes that do not simply answer, and what happens."""
+
+    dag: Mapping[str, Sequence[str]]
+    steps: Sequence[Step]
+    special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def driver(self) -> TopologyTestDriver:
+        plan = plan_of(self.dag, nodes=self.nodes)
+        return TopologyTestDriver(plan, nodes_of(plan, self.special))
+
+
+WIDE = {"a": (), "b": (), "c": ("a", "b"), "d": ("a", "b"), "e": ("c", "d")}
+STORIES = {
+    "chain": Story(CHAIN, [start()]),
+    "diamond": Story(DIAMOND, [start()]),
+    "diamond of two runs": Story(DIAMOND, [start("r1"), start("r2")]),
+    "retry": Story(CHAIN, [start(), advance(1)], {"b": flaky(2)}),
+    "two retries at once": Story(DIAMOND, [start(), advance(1)], {"extract": flaky(1), "sentiment": flaky(2)}),
+    "exhausted": Story(CHAIN, [start(), advance(1)], {"b": flaky(9)}),
+    "broken for good": Story(CHAIN, [start()], {"b": broken}),
+    "skipped by its condition": Story(CHAIN, [start()], nodes={"b": {"when": "input.n == 2"}}),
+    "a condition that errs": Story(CHAIN, [start()], nodes={"b": {"when": "input.nothing.at.all"}}),
+    "any_success": Story(
+        WIDE, [start(), advance(1)], {"a": broken, "b": flaky(1)}, {n: {"join": "any_success"} for n in "cde"}
+    ),
+    "all_done": Story(WIDE, [start()], {"a": broken, "c": broken}, {n: {"join": "all_done"} for n in "cde"}),
+    "the same input twice": Story(CHAIN, [start(), start()]),
+    "another input under the same id": Story(CHAIN, [start(), start(value={"n": 2})]),
+    "poison": Story(CHAIN, [pipe("input", b"\xff\xfe", key="r1"), pipe("input", b"{", key="r1"), start()]),
+    "cancelled before it started": Story(CHAIN, [cancel(), start()]),
+    "cancelled after its end": Story(CHAIN, [start(), cancel()]),
+}
+
+
+def outcome_of(story: Story, **crash: Any) -> tuple[End, int, bool]:
+    """Return the end, how many executions were repeated, and whether the worker died."""
+    with story.driver() as driver:
+        play(driver, story.steps, **crash)
+        return end_of(driver), repeated(driver), driver._lives > 1
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_crash_after_any_append_changes_nothing(name: str) -> None:
+    """Not one record, not one field of a row; at most the one attempt in flight is made again."""
+    story = STORIES[name]
+    expected, none, _ = outcome_of(story)
+    assert none == 0
+    assert expected.output or expected.dead
+    for at in range(len(story.steps)):
+        appends, crashed = 0, True
+        while crashed:
+            found, again, crashed = outcome_of(story, appends=appends, at=at)
+            assert found == expected, f"step {at}, crash after {appends} appends"
+            assert again <= 1
+            appends += 1
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+@pytest.mark.parametrize("name", STORIES)
+def test_a_crash_at_any_seam_changes_nothing(name: str, seam: str) -> None:
+    """The first time each seam is passed, in every step."""
+    story = STORIES[name]
+    expected, _, _ = outcome_of(story)
+    for at in range(len(story.steps)):
+        found, again, _ = outcome_of(story, seam=seam, at=at)
+        assert found == expected, f"step {at}"
+        assert again <= (seam == "executed")
+
+
+def test_a_timer_row_does_not_outlive_its_retry() -> None:
+    """Nor does a crash anywhere leave one behind."""
+    expected, _, _ = outcome_of(STORIES["exhausted"])
+    assert expected.rows["timers"] == {}
