@@ -49,11 +49,10 @@ def parameters(params: Any, port: int, threads: int) -> Any:
     # With its Jinja templates on, llama.cpp turns a response_format into its own grammar, which forgets minimum and
     # maximum of numbers; with the built-in template the schema goes to LLGuidance as it is, which keeps them.
     params.use_jinja = False
-    # A request's own values win. Undisturbed, so small a model repeats itself inside a string until max_tokens in five
-    # answers of six (free-text schema); with these in one of six. What bounds it for good is maxLength in the schema.
+    # A request's own values win. No repeat penalty: it counts the prompt's tokens too, so that the model may not copy what it
+    # is asked to extract. What bounds an answer is maxLength and maxItems in its schema.
     params.sampling.temp = 0.3
-    params.sampling.penalty_repeat = 1.15
-    params.sampling.penalty_last_n = 256
+    params.sampling.penalty_repeat = 1.0
     params.ui = False
     params.cors_origins = ""
     params.endpoint_slots = False

@@ -144,7 +144,11 @@ def _body(request: ChatRequest, config: ProviderConfig) -> dict[str, Any]:
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.output is not None:
-        described = {"name": request.output.name, "strict": True, "schema": request.output.schema}
+        described = {
+            "name": request.output.name,
+            "strict": True,
+            "schema": {**request.output.schema, **config.schema_extras},
+        }
         body["response_format"] = {"type": "json_schema", "json_schema": described}
     return body
 
