@@ -59,7 +59,7 @@ def _on_started(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
 
 
 def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
-    if record.source == row.source or record.input_hash == row.input_hash:
+    if record.input_hash == row.input_hash:
         return NOTHING  # the same record again, or the same input again: one run
     first = row.source
     where = f"{first.topic}/{first.partition}/{first.offset}" if first else "an earlier record"

@@ -348,6 +348,8 @@ class Engine:
             await self._offsets.commit()
 
     async def _hand_over(self) -> None:
+        async with self._batch:
+            await self._offsets.commit()  # subscribing anew drops the assignment, and with it the right to commit
         self._membership.changed.clear()
         self._subscribe()
         try:

@@ -1,0 +1,162 @@
+"""(c): every table row equals the fold of the journals, for its owner and for anybody who reads the compacted topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from schemas.records import NodeRow, RunRow
+from streams.audit.checks.compare import differing, same_error, same_spent
+from streams.audit.evidence import Evidence
+from streams.audit.story import NodeStory, RunStory
+from streams.audit.tables import Held
+from topology.naming import RUN_TABLE, changelog_topic, node_table
+
+Difference = tuple[str, Any, Any]
+"""A field, what the row says, what the journals say."""
+
+
+def check_rows(evidence: Evidence) -> None:
+    """Check the run table and every node's."""
+    for changelog in evidence.changelogs():
+        for key, at in changelog.disagreements():
+            evidence.findings.add("c.zombie-row", at, f"key {key!r}: a former owner's row, not put right yet")
+    name = changelog_topic(evidence.layout.workflow, RUN_TABLE)
+    runs = evidence.table(name)
+    _check_table(evidence, name, None, runs, runs)
+    for node in evidence.layout.nodes:
+        name = changelog_topic(evidence.layout.workflow, node_table(node))
+        _check_table(evidence, name, node, evidence.table(name), runs)
+
+
+def _check_table(
+    evidence: Evidence, topic: str, node: str | None, table: dict[str, Held], runs: dict[str, Held]
+) -> None:
+    for key, held in table.items():
+        if key not in evidence.runs:
+            evidence.findings.add("c.row-unfounded", held.at, f"no journal knows a run {key!r}")
+    for run in evidence.settled_runs():
+        held = table.get(run.run_id)
+        if node is not None and _is_retired(runs.get(run.run_id)):
+            if held is not None:
+                evidence.findings.add("c.row-unfounded", held.at, f"run {run.run_id!r} is retired")
+        elif held is None:
+            _check_absent(evidence, topic, node, run)
+        else:
+            _check_row(evidence, node, run, held)
+
+
+def _check_absent(evidence: Evidence, topic: str, node: str | None, run: RunStory) -> None:
+    if run.start is not None or (node is not None and run.node(node).winner is not None):
+        evidence.findings.at_partition("c.row-missing", topic, run.partition, f"run {run.run_id!r} has no row")
+
+
+def _check_row(evidence: Evidence, node: str | None, run: RunStory, held: Held) -> None:
+    row = held.row
+    if node is None:
+        wrong = differing(_run_differences(evidence, run, row)) if isinstance(row, RunRow) else "not a run's row"
+        code = "c.run-row"
+    else:
+        wrong = differing(_node_differences(node, run, row)) if isinstance(row, NodeRow) else "not a node's row"
+        code = "c.node-row"
+    if wrong:
+        evidence.findings.add(code, held.at, f"run {run.run_id!r}: {wrong}")
+
+
+def _is_retired(held: Held | None) -> bool:
+    return held is not None and isinstance(held.row, RunRow) and held.row.retired
+
+
+# ---- a run's row ----------------------------------------------------------------------------------------------------
+
+
+def _run_differences(evidence: Evidence, run: RunStory, row: RunRow) -> Iterator[Difference]:
+    start, finished = run.start, run.finishes[0][0] if run.finishes else None
+    yield "run_id", row.run_id, run.run_id
+    yield "status", row.status, finished.status if finished else "running"
+    yield "finished_at", row.finished_at, finished.finished_at if finished else None
+    yield "epoch", row.epoch, finished.epoch if finished else 0
+    yield "source", row.source, start.source if start else None
+    yield "started_at", row.started_at, start.started_at if start else None
+    yield "input_hash", row.input_hash, start.input_hash if start else None
+    yield "plan_hash", row.plan_hash, start.plan_hash if start else None
+    yield "workflow_version", row.workflow_version, start.version if start else None
+    yield "traceparent", row.traceparent, start.traceparent if start else None
+    if row.cancel_requested:
+        yield "cancel_requested", True, bool(run.cancels)
+    if row.retired:
+        yield "retired", True, finished is not None
+        return
+    for node in evidence.layout.nodes:
+        for name, says, wanted in _outcome_differences(run, row, node):
+            yield f"{node}.{name}", says, wanted
+
+
+def _outcome_differences(run: RunStory, row: RunRow, node: str) -> Iterator[Difference]:
+    now, outcome = run.node(node, row.epoch).standing, row.nodes.get(node)
+    if outcome is None:
+        yield "status", "pending", now.status
+        yield "attempts", 0, now.attempts
+        return
+    yield "status", outcome.status, now.status
+    yield "attempts", outcome.attempts, now.attempts
+    yield "model", outcome.model, now.model
+    yield "started_at", outcome.started_at, now.started_at
+    yield "finished_at", outcome.finished_at, now.finished_at
+    yield "error", *same_error(outcome.error, now.error)
+    yield "spent", *same_spent(outcome.spent, now.spent)
+    if outcome.output is not None:  # sinks alone keep it
+        yield "output", outcome.output, now.output
+
+
+# ---- a node's row ---------------------------------------------------------------------------------------------------
+
+
+def _node_differences(node: str, run: RunStory, row: NodeRow) -> Iterator[Difference]:
+    story = run.node(node, row.epoch)
+    yield "run_id", row.run_id, run.run_id
+    yield "epoch", row.epoch, 0
+    yield "started", row.started, run.start is not None
+    yield "closing", row.closing, False
+    yield "traceparent", row.traceparent, run.start.traceparent if run.start else None
+    yield "finished_at", row.finished_at, story.standing.finished_at
+    yield "output", row.output, story.standing.output
+    yield "model", row.model, story.standing.model
+    yield "spent", *same_spent(row.spent, story.standing.spent)
+    yield from _end_differences(story, row) if story.winner else _progress_differences(story, row)
+    yield from _gathered_differences(run, row)
+
+
+def _end_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference]:
+    now = story.standing
+    yield "status", row.status, now.status
+    yield "incarnation", row.incarnation, None
+    yield "seq", row.seq, max(row.seq, story.seq)
+    if now.status in ("success", "failed"):
+        yield "attempt", row.attempt, now.attempts
+    if now.status == "failed":
+        yield "last_error", *same_error(row.last_error, now.error)
+
+
+def _progress_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference]:
+    """Compare a node that has not ended: it runs its next attempt, waits for it, or has none yet."""
+    seq, attempt, _ = story.tried[-1] if story.tried else (0, 0, True)
+    runs = row.status == "running"
+    if not story.tried:
+        yield "status", row.status, row.status if row.status in ("pending", "running") else "pending or running"
+    else:
+        yield "status", row.status, "running" if story.due >= seq else "waiting"
+        yield "last_error", *same_error(row.last_error, story.standing.error)
+    yield "seq", row.seq, seq + runs
+    yield "attempt", row.attempt, attempt + runs
+
+
+def _gathered_differences(run: RunStory, row: NodeRow) -> Iterator[Difference]:
+    for name, got in row.gathered.items():
+        if name == "input":
+            yield "gathered.input", got.output, run.start.input if run.start else None
+            continue
+        now = run.node(name, row.epoch).standing
+        yield f"gathered.{name}.status", got.status, now.status
+        if got.output is not None:
+            yield f"gathered.{name}.output", got.output, now.output

@@ -1,0 +1,63 @@
+"""(c): a timer's row stands for an attempt that waits, and an attempt that waits has one."""
+
+from __future__ import annotations
+
+from schemas.records import NodeRow, TimerRow
+from streams.audit.evidence import Evidence
+from streams.audit.story import RunStory
+from streams.audit.tables import Held
+from topology.naming import TIMERS_TABLE, changelog_topic, node_table
+
+
+def check_timers(evidence: Evidence) -> None:
+    """Check both ways."""
+    name = changelog_topic(evidence.layout.workflow, TIMERS_TABLE)
+    timers = evidence.table(name)
+    evidence.findings.figures.timers = len(timers)
+    waiting = set()
+    for key, held in timers.items():
+        if isinstance(held.row, TimerRow):
+            _check_timer(evidence, key, held, held.row)
+            waiting.add((held.row.run_id, held.row.node, held.row.epoch, held.row.seq))
+        else:
+            evidence.findings.add("c.timer-left", held.at, f"key {key!r} is no timer")
+    for node in evidence.layout.nodes:
+        rows = evidence.table(changelog_topic(evidence.layout.workflow, node_table(node)))
+        for run in evidence.settled_runs():
+            _check_woken(evidence, node, run, rows.get(run.run_id), waiting)
+
+
+def _check_timer(evidence: Evidence, key: str, held: Held, row: TimerRow) -> None:
+    run = evidence.runs.get(row.run_id)
+    if key != f"{row.run_id}/{row.node}/{row.epoch}/{row.seq}/{row.kind}":
+        evidence.findings.add("c.timer-left", held.at, f"the key {key!r} is not the timer's")
+    if run is None:
+        evidence.findings.add("c.timer-left", held.at, f"no journal knows a run {row.run_id!r}")
+    elif run.judged and not run.unsettled and (problem := _problem(evidence, run, row)):
+        evidence.findings.add(
+            "c.timer-left", held.at, f"run {row.run_id!r}, node {row.node!r}, seq {row.seq}: {problem}"
+        )
+
+
+def _problem(evidence: Evidence, run: RunStory, row: TimerRow) -> str | None:
+    """Say why nobody needs the timer. The node may have ended meanwhile: then it goes when it is due, and changes nothing."""
+    story = run.node(row.node, row.epoch)
+    if story.due >= row.seq:
+        return "its wait is over"
+    if (row.run_id, row.node, row.epoch, row.seq) not in evidence.scheduled and not evidence.cut_short("retry"):
+        return "no retry was scheduled"
+    if story.winner is None and (not story.tried or story.tried[-1][0] != row.seq):
+        return f"the node's last attempt is seq {story.tried[-1][0] if story.tried else 0}"
+    return None
+
+
+def _check_woken(
+    evidence: Evidence, node: str, run: RunStory, held: Held | None, waiting: set[tuple[str, str, int, int]]
+) -> None:
+    row = held.row if held else None
+    if held is None or not isinstance(row, NodeRow) or row.status != "waiting" or run.node(node).winner is not None:
+        return
+    if (run.run_id, node, row.epoch, row.seq) not in waiting:
+        evidence.findings.add(
+            "c.timer-missing", held.at, f"run {run.run_id!r}: seq {row.seq} waits, and no timer is set"
+        )

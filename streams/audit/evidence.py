@@ -1,0 +1,153 @@
+"""Evidence: everything the checks need, taken record by record and kept small."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from schemas.ids import ce_id
+from schemas.records import CancelRequested, Finished, NodeRecord, Position, RetryScheduled, RunRecord, Started
+from streams.audit.envelope import Envelope
+from streams.audit.layout import Layout
+from streams.audit.public import Cause, DeadLetter, Input, dead_letter_of, input_of, result_of
+from streams.audit.report import Findings
+from streams.audit.snapshot import Entry, Extent, Place
+from streams.audit.story import NodeStory, RunStory, start_of
+from streams.audit.tables import Changelog, Held
+
+
+class Evidence:
+    """Takes records in any order between partitions. What is wrong with a record by itself is noted at once."""
+
+    def __init__(self, layout: Layout, extents: Mapping[Place, Extent]) -> None:
+        self.layout = layout
+        self.extents = extents
+        self.findings = Findings()
+        self.runs: dict[str, RunStory] = {}
+        self.inputs: dict[Cause, Input] = {}
+        self.commands: dict[Cause, Input] = {}
+        self.dead_letters: list[DeadLetter] = []
+        self.scheduled: set[tuple[str, str, int, int]] = set()
+        """(run, node, epoch, seq) of every retry."""
+        self._muted = Findings()
+        self._envelope = Envelope(layout, self.findings)
+        self._changelogs: dict[Place, Changelog] = {}
+        self._tables: dict[str, dict[str, Held]] = {}
+        cut = {p for (topic, p), extent in extents.items() if extent.begin > 0 and layout.has(topic, "run", "journal")}
+        self._cut = frozenset(cut)
+        """Partitions whose journals have lost their beginning: nothing can be told of their runs."""
+
+    def take(self, entry: Entry) -> None:
+        """Take a record."""
+        self.findings.figures.records += 1
+        match self.layout.roles[entry.topic]:
+            case "input":
+                self.inputs[_cause_at(entry.position)] = input_of(entry)
+            case "control":
+                self.commands[_cause_at(entry.position)] = input_of(entry)
+            case "changelog":
+                self._on_changelog(entry)
+            case "output":
+                self._on_result(entry)
+            case "dead-letter":
+                self.dead_letters.append(dead_letter_of(entry))
+            case _:
+                self._on_record(entry)
+
+    # ---- what the checks ask ----------------------------------------------------------------------------------------
+
+    def judged_runs(self) -> Iterator[RunStory]:
+        """Yield the runs whose journals are whole."""
+        return (run for run in self.runs.values() if run.judged)
+
+    def settled_runs(self) -> Iterator[RunStory]:
+        """Yield the runs of which every record is consumed: rows and results must be as the journals say."""
+        return (run for run in self.judged_runs() if not run.unsettled)
+
+    def table(self, topic: str) -> dict[str, Held]:
+        """Return the rows of a changelog by key, those of partitions that are not judged left out; ask when all is taken."""
+        if topic not in self._tables:
+            places = [place for place in self._changelogs if place[0] == topic and place[1] not in self._cut]
+            self._tables[topic] = {key: held for place in places for key, held in self._changelogs[place].rows()}
+        return self._tables[topic]
+
+    def changelogs(self) -> Iterator[Changelog]:
+        """Yield every changelog partition that has records."""
+        return iter(self._changelogs.values())
+
+    def extent_of(self, topic: str, partition: int) -> Extent:
+        """Return the extent of a partition, an empty one if the broker does not have it."""
+        return self.extents.get((topic, partition)) or Extent(0, 0, None)
+
+    def consumed(self, at: Position) -> bool:
+        """Say whether the group has applied the record at `at`."""
+        return self.extent_of(at.topic, at.partition).consumed(at.offset)
+
+    def cut_short(self, *roles: str) -> bool:
+        """Say whether any topic of these roles has lost its beginning to retention."""
+        return any(
+            extent.begin > 0 and self.layout.roles[topic] in roles for (topic, _), extent in self.extents.items()
+        )
+
+    # ---- records ----------------------------------------------------------------------------------------------------
+
+    def _on_changelog(self, entry: Entry) -> None:
+        place = (entry.topic, entry.partition)
+        if place not in self._changelogs:
+            self._changelogs[place] = Changelog(*place)
+        key = self._changelogs[place].take(entry, self.findings)
+        if key is not None:  # a run id, or begins with one: those hold no "/"
+            self._envelope.check_partition(key.split("/")[0], entry)
+
+    def _on_record(self, entry: Entry) -> None:
+        record = self._envelope.open(entry)
+        if record is None:
+            return
+        at = entry.position
+        run = self._run(record.run_id, entry)  # type: ignore[union-attr]
+        run.unsettled = run.unsettled or not self.consumed(at)
+        if isinstance(record, RetryScheduled):
+            self.scheduled.add((run.run_id, record.node, record.epoch, record.seq))
+        elif isinstance(record, RunRecord):
+            _on_run_record(run, record, at)
+        else:
+            found = cast("NodeRecord", record)
+            story = run.nodes.setdefault((sys.intern(found.node), found.epoch), NodeStory())
+            story.take(found, at, self.findings if run.judged else self._muted)
+
+    def _on_result(self, entry: Entry) -> None:
+        result = result_of(entry)
+        if result is None:
+            self.findings.add("g.undecodable", entry.position, "a result is a JSON object")
+            return
+        run_id = result.body.get("run_id")
+        if not isinstance(run_id, str) or run_id.encode() != entry.key:
+            self.findings.add("g.key", entry.position, f"the key is {entry.key!r}, the run id {run_id!r}")
+            return
+        self._envelope.check_partition(run_id, entry)
+        epoch = result.epoch if isinstance(result.epoch, int) else -1
+        self._envelope.check_ids(entry, ce_id(run_id, "run", epoch, 0, "Result"), "Result")
+        self._run(run_id, entry).results.append(result)
+
+    def _run(self, run_id: str, entry: Entry) -> RunStory:
+        found = self.runs.get(run_id)
+        if found is None:
+            count = self.layout.topics[entry.topic]
+            partition = self._envelope.partition_of(run_id.encode(), count)
+            found = self.runs[run_id] = RunStory(run_id, partition, partition not in self._cut)
+        return found
+
+
+def _on_run_record(run: RunStory, record: RunRecord, at: Position) -> None:
+    match record:
+        case Started():
+            run.starts.append(start_of(record, at))
+        case CancelRequested():
+            run.cancels.append(record.source)
+        case Finished():
+            run.finishes.append((record, at))
+
+
+def _cause_at(at: Position) -> Cause:
+    return (at.topic, at.partition, at.offset)
