@@ -69,18 +69,39 @@ class Read:
 
 
 class MemoryLog:
-    """Topics in memory. `fail_after` lets that many further records be appended and then crashes: a partial acknowledgement."""
+    """Topics in memory, which can crash in the middle of an append.
+
+    `fail_after` lets that many further records be appended first. `keep` of the append numbered `fail_in` (0: the next one)
+    says which of its records are acknowledged before the crash: any subset, but for the order within a partition.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        self.topics: defaultdict[str, dict[int, list[Inbound]]] = defaultdict(
-            lambda: {p: [] for p in range(PARTITIONS)}
-        )
+        self.topics: defaultdict[str, dict[int, list[Inbound]]] = defaultdict(lambda: {p: [] for p in range(PARTITIONS)})
         self.fail_after: int | None = None
+        self.fail_in: int | None = None
+        self.keep: frozenset[int] = frozenset()
+        self.last_size = 0
         self._clock = clock
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
         """Append `records` and return their offsets."""
+        if self.fail_in == 0:
+            self.last_size = len(records)
+            self._append_some(records)
+            raise Crash("in the middle of an append")
+        if self.fail_in is not None:
+            self.fail_in -= 1
         return [self._one(record) for record in records]
+
+    def _append_some(self, records: Sequence[Outgoing]) -> None:
+        """Append those in `keep`; what follows a lost one in its partition is lost, too: an idempotent producer keeps order."""
+        broken: set[tuple[str, int]] = set()
+        for index, r in enumerate(records):
+            place = (r.topic, partition_of(r.key or b"") if r.partition is None else r.partition)
+            if index in self.keep and place not in broken:
+                self._one(r)
+            else:
+                broken.add(place)
 
     def _one(self, r: Outgoing) -> int:
         if self.fail_after is not None:
@@ -217,7 +238,7 @@ class TopologyTestDriver:
                 if not self._turn():
                     return
             except Crash:
-                self._crash_at, self.log.fail_after = None, None
+                self._crash_at, self.log.fail_after, self.log.fail_in = None, None, None
                 self._restart()
 
     def _turn(self) -> bool:
