@@ -76,7 +76,9 @@ class MemoryLog:
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        self.topics: defaultdict[str, dict[int, list[Inbound]]] = defaultdict(lambda: {p: [] for p in range(PARTITIONS)})
+        self.topics: defaultdict[str, dict[int, list[Inbound]]] = defaultdict(
+            lambda: {p: [] for p in range(PARTITIONS)}
+        )
         self.fail_after: int | None = None
         self.fail_in: int | None = None
         self.keep: frozenset[int] = frozenset()

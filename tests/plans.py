@@ -17,14 +17,20 @@ CHAIN: Mapping[str, Sequence[str]] = {"a": (), "b": ("a",), "c": ("b",)}
 
 
 def plan_of(
-    dag: Mapping[str, Sequence[str]], workflow: str = "wf", nodes: Mapping[str, Mapping[str, Any]] | None = None, **changes: Any
+    dag: Mapping[str, Sequence[str]],
+    workflow: str = "wf",
+    nodes: Mapping[str, Mapping[str, Any]] | None = None,
+    **changes: Any,
 ) -> WorkflowPlan:
     """Return a plan whose nodes see all their ancestors; `nodes` changes fields of single nodes, `changes` of the plan."""
     above: dict[str, set[str]] = {}
     for node, needs in dag.items():
         above[node] = set(needs).union(*(above[need] for need in needs))
     plans = tuple(
-        replace(_node(workflow, node, tuple(needs), tuple(n for n in dag if n in above[node])), **(nodes or {}).get(node, {}))
+        replace(
+            _node(workflow, node, tuple(needs), tuple(n for n in dag if n in above[node])),
+            **(nodes or {}).get(node, {}),
+        )
         for node, needs in dag.items()
     )
     needed = {need for needs in dag.values() for need in needs}
@@ -38,7 +44,9 @@ def plan_of(
         nodes=plans,
         sinks=tuple(node for node in dag if node not in needed),
         topics=_topics(workflow, plans),
-        tables=tuple(TablePlan(t, naming.changelog_topic(workflow, t)) for t in (*(p.table for p in plans), "run", "timers")),
+        tables=tuple(
+            TablePlan(t, naming.changelog_topic(workflow, t)) for t in (*(p.table for p in plans), "run", "timers")
+        ),
         plan_hash="hash",
     )
     return replace(plan, **changes)

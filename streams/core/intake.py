@@ -12,6 +12,7 @@ from schemas.records import Cancelled, CancelRequested, Json, Started
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
+from streams.core.limits import MAX_ROW_BYTES
 from streams.core.transition import Moment, Send, send
 from topology.plan import RunIdFrom
 
@@ -71,7 +72,7 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
 
 def name_run(how: RunIdFrom, record: Inbound) -> str:
     """Return the id of the run that `record` starts: what `penstock publish` set, else what the workflow's `run_id_from` says."""
-    if (named := header(record.headers, names.RUN_ID)) is not None:
+    if named := header(record.headers, names.RUN_ID):
         return run_id_from_bytes(named.encode())
     key, ce_id = record.key, header(record.headers, names.CE_ID)
     if how in ("auto", "key") and key:
@@ -88,6 +89,8 @@ def name_run(how: RunIdFrom, record: Inbound) -> str:
 def _json_of(record: Inbound) -> tuple[str, Any]:
     if record.value is None:
         raise Poison("null_input", "the record has no value")
+    if len(record.value) > MAX_ROW_BYTES:
+        raise Poison("too_large", f"the record has {len(record.value)} bytes, {MAX_ROW_BYTES} are allowed")
     try:
         text = record.value.decode()
         value = loads(text)

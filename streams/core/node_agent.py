@@ -25,6 +25,7 @@ from schemas.records import (
 )
 from streams.core.compiled import CompiledNode, inputs_of
 from streams.core.dead_letter import node_dead_letter
+from streams.core.limits import MAX_KEY, MAX_ROW_BYTES, size_of
 from streams.core.retry import next_due
 from streams.core.transition import NOTHING, Moment, Transition, send
 from topology.expressions import ExpressionError
@@ -48,16 +49,27 @@ def decide(node: CompiledNode, row: NodeRow | None, record: RunRecord | NodeReco
 def _on_started(node: CompiledNode, row: NodeRow, record: Started, moment: Moment) -> Transition:
     if row.started:
         return NOTHING  # the first Started of a run counts; the run agent answers for another one
-    gathered = {**row.gathered, INPUT: Gathered("success", record.input)} if node.plan.reads_input else row.gathered
-    return _resolve(node, replace(row, started=True, gathered=gathered, traceparent=record.traceparent), moment)
+    row = replace(row, started=True, traceparent=record.traceparent)
+    if node.plan.reads_input:
+        row = _gather(row, INPUT, Gathered("success", record.input))
+    return _resolve(node, row, moment)
 
 
 def _on_source(node: CompiledNode, row: NodeRow, record: Terminal, moment: Moment) -> Transition:
     if record.node in row.gathered:
         return NOTHING  # the first terminal record counts
     output = record.output if isinstance(record, Succeeded) and record.node in node.plan.reads else None
-    got = Gathered(STATUS_OF[type(record)], output)
-    return _resolve(node, replace(row, gathered={**row.gathered, record.node: got}), moment)
+    return _resolve(node, _gather(row, record.node, Gathered(STATUS_OF[type(record)], output)), moment)
+
+
+def _gather(row: NodeRow, name: str, got: Gathered) -> NodeRow:
+    """Add one source; what would make the row too large to be written is left out, and the node fails for it once ready."""
+    size = sum(size_of(known.output) for known in row.gathered.values()) + size_of(got.output)
+    if size > MAX_ROW_BYTES:
+        message = f"the inputs have more than {MAX_ROW_BYTES} bytes together, {name!r} is too much"
+        row = replace(row, last_error=ErrorInfo("too_large", message, retryable=False))
+        got = replace(got, output=None)
+    return replace(row, gathered={**row.gathered, name: got})
 
 
 def _on_own(node: CompiledNode, row: NodeRow, record: NodeRecord, moment: Moment) -> Transition:
@@ -82,6 +94,8 @@ def _resolve(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
         return _bury(node, row)
     if row.status != "pending":
         return Transition(row=row)
+    if row.last_error is not None:
+        return _fail(node, row, row.last_error, moment)
     reason = _join_refuses(node, row)
     if reason is not None:
         return _close(node, row, Skipped(row.run_id, node.plan.id, row.epoch, row.seq, reason, moment.now))
@@ -91,6 +105,8 @@ def _resolve(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
             reason = f"when: {node.plan.when} is false"
             return _close(node, row, Skipped(row.run_id, node.plan.id, row.epoch, row.seq, reason, moment.now))
         key = node.idempotency_key.evaluate(inputs) if node.idempotency_key else None
+        if key is not None and len(key) > MAX_KEY:
+            raise ExpressionError(f"the idempotency key has {len(key)} characters, {MAX_KEY} are allowed")
     except ExpressionError as error:
         return _fail(node, row, ErrorInfo("expression", str(error), retryable=False), moment)
     return _launch(node, replace(row, idempotency_key=key, input_hash=_hash_of(row)), moment)

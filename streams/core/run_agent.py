@@ -10,6 +10,7 @@ from schemas.records import (
     AttemptDue,
     AttemptFailed,
     CancelRequested,
+    ErrorInfo,
     Failed,
     Finished,
     NodeOutcome,
@@ -22,6 +23,7 @@ from schemas.records import (
     Terminal,
 )
 from streams.core.dead_letter import conflicting_start
+from streams.core.limits import MAX_ROW_BYTES, size_of
 from streams.core.result import result_record
 from streams.core.transition import NOTHING, Transition, send
 from topology.plan import WorkflowPlan
@@ -87,7 +89,7 @@ def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal) -> Transitio
     known = row.nodes.get(record.node, NodeOutcome())
     if record.epoch != row.epoch or known.status in TERMINAL_STATUSES:
         return NOTHING
-    outcome = _outcome_of(plan, known, record)
+    outcome = _fitting(row, _outcome_of(plan, known, record))
     return _finish_if_done(plan, replace(row, nodes={**row.nodes, record.node: outcome}))
 
 
@@ -109,6 +111,15 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
             return replace(ended, attempts=record.attempt, error=record.error)
         case _:
             return ended
+
+
+def _fitting(row: RunRow, outcome: NodeOutcome) -> NodeOutcome:
+    """Leave an output out of the result that would make it too large to be written; it stays in the node's journal."""
+    size = sum(size_of(known.output) for known in row.nodes.values()) + size_of(outcome.output)
+    if size <= MAX_ROW_BYTES:
+        return outcome
+    message = f"the result's outputs have more than {MAX_ROW_BYTES} bytes together: this one is in the journal only"
+    return replace(outcome, output=None, error=ErrorInfo("too_large", message, retryable=False))
 
 
 def _finish_if_done(plan: WorkflowPlan, row: RunRow) -> Transition:

@@ -10,13 +10,11 @@ import orjson
 
 from schemas.records import AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.core.compiled import inputs_of
+from streams.core.limits import MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_TRACEBACK, cut
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
 from topology.plan import NodePlan
-
-MAX_OUTPUT_BYTES = 1_000_000
-"""What one output may have: it is copied into the rows of the nodes that read it."""
 
 
 class Node(Protocol):
@@ -88,12 +86,9 @@ async def _within(timeout_ms: int, work: Awaitable[Outcome]) -> Outcome:
 
 def _error_of(error: NodeError) -> ErrorInfo:
     wait = None if error.retry_after_ms is None else max(0, min(error.retry_after_ms, MAX_WAIT_MS))
-    return ErrorInfo(error.kind, _text(error.message) or "", error.retryable, wait, _text(error.traceback))
-
-
-def _text(text: str | None) -> str | None:
-    """Return text that can be encoded: a message that quotes a file name may hold a lone surrogate."""
-    return None if text is None else text.encode(errors="replace").decode()
+    return ErrorInfo(
+        error.kind, cut(error.message, MAX_MESSAGE) or "", error.retryable, wait, cut(error.traceback, MAX_TRACEBACK)
+    )
 
 
 def _output_of(outcome: Outcome) -> tuple[Outcome, Json]:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.engine.config import MAX_RECORD_BYTES, EngineConfig
+from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.errors import BrokerUnreachable
 
 CONNECT_TIMEOUT_S = 15
@@ -34,7 +34,7 @@ def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
             "enable_idempotence": True,
             "acks": "all",
             "linger_ms": 0,
-            "max_request_size": MAX_RECORD_BYTES,
+            "max_request_size": MAX_RECORD_BYTES + DEAD_LETTER_EXTRA,
             "max_batch_size": 256 * 1024,
             "request_timeout_ms": config.request_timeout_ms,
             **config.kafka,

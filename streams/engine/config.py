@@ -11,6 +11,9 @@ MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Topics and producers allow it: a row with gathered inputs can be large."""
 
 
+DEAD_LETTER_EXTRA = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Settings of one engine. Times are in ms unless the name says otherwise."""

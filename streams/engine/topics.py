@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.engine.clients import admin_of, start
-from streams.engine.config import MAX_RECORD_BYTES, EngineConfig
+from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
 from topology.plan import TopicPlan, WorkflowPlan
@@ -73,7 +73,8 @@ def _settings(topic: TopicPlan) -> dict[str, str]:
     settings = {
         "cleanup.policy": topic.cleanup,
         "retention.ms": str(topic.retention_ms),
-        "max.message.bytes": str(MAX_RECORD_BYTES),
+        # A dead letter holds the whole record that could not be used, and the reason beside it.
+        "max.message.bytes": str(MAX_RECORD_BYTES + (DEAD_LETTER_EXTRA if topic.purpose == "dead-letter" else 0)),
     }
     if topic.purpose == "journal":
         # One clock for a journal's order: producers' clocks differ.

@@ -70,6 +70,11 @@ def test_a_price_that_is_not_known_is_null_not_zero() -> None:
     assert result_of(PLAN, replace(ROW, nodes=nodes))["cost_usd"] is None
 
 
+def test_only_sinks_are_in_the_outputs() -> None:
+    nodes = {**ROW.nodes, "a": replace(ROW.nodes["a"], output=Json("{}"))}
+    assert list(result_of(PLAN, replace(ROW, nodes=nodes))["outputs"]) == ["c"]
+
+
 def test_the_result_is_one_record_per_run_and_epoch() -> None:
     found = result_record(PLAN, ROW)
     assert (found.topic, found.key) == ("wf.output", b"r1")

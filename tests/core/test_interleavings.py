@@ -25,7 +25,7 @@ Journals = Mapping[str, Sequence[Entry]]
 
 @dataclass
 class Fold:
-    """Fresh agents of one run, and the results they wrote."""
+    """Fresh agents of one run, and what they wrote to public topics."""
 
     plan: WorkflowPlan
 
@@ -34,6 +34,7 @@ class Fold:
         self.rows: dict[str, NodeRow | None] = dict.fromkeys(self.nodes)
         self.run: RunRow | None = None
         self.results: list[Send] = []
+        self.dead: list[Send] = []
 
     def take(self, topic: str, record: Entry) -> None:
         """Give one record to everybody who reads its topic."""
@@ -52,6 +53,7 @@ class Fold:
 
     def _sent(self, sends: Sequence[Send]) -> None:
         self.results += [send for send in sends if send.topic == "wf.output"]
+        self.dead += [send for send in sends if send.topic == "wf.dead-letter"]
 
     def ends(self) -> dict[str, object]:
         """Return how the run and its nodes ended."""
@@ -103,6 +105,7 @@ def test_every_interleaving_ends_alike(data: st.DataObject, found: Workflow, can
     assert other.ends() == plain.ends()
     assert other.results == plain.results
     assert len(plain.results) == 1
+    assert sorted(other.dead, key=repr) == sorted(plain.dead, key=repr)
 
 
 def test_a_dead_letter_is_the_same_whichever_topic_is_read_first() -> None:

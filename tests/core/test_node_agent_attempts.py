@@ -99,6 +99,13 @@ def test_the_next_attempt_is_launched_when_due() -> None:
     assert decide(NODE, WAITING, due(), later) == Transition(row=running, launch=True)
 
 
+def test_seq_and_attempt_count_apart() -> None:
+    """What defers or falls back takes a `seq` and no attempt."""
+    found = decide(NODE, replace(WAITING, seq=7, attempt=2), due(seq=7), MOMENT).row
+    assert isinstance(found, NodeRow)
+    assert (found.seq, found.attempt) == (8, 3)
+
+
 def test_an_attempt_is_due_only_at_the_row_s_seq_and_while_it_waits() -> None:
     assert decide(NODE, WAITING, due(seq=0), MOMENT) == NOTHING
     assert decide(NODE, WAITING, due(seq=2), MOMENT) == NOTHING

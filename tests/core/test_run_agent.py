@@ -93,6 +93,11 @@ def test_another_input_is_a_conflict_with_its_original_bytes(key: bytes | None) 
     assert headers["penstock.error.offset"] == b"5"
 
 
+def test_another_input_at_the_same_place_is_a_conflict_too() -> None:
+    """The input topic was deleted and made again: offsets repeat."""
+    assert len(decide(PLAN, STARTED, started('{"n":2}', source=SOURCE)).sends) == 1
+
+
 def test_a_conflict_is_found_after_the_end_too() -> None:
     row, _ = fold(START, succeeded("a"), succeeded("b"))
     assert len(decide(PLAN, row, started("{}", source=Position("wf.input", 1, 5))).sends) == 1

@@ -9,9 +9,10 @@ import pytest
 
 from schemas.codec import decode, encode
 from schemas.records import AttemptFailed, ErrorInfo, Gathered, Json, NodeRow, Spent, Succeeded
+from streams.core.limits import MAX_OUTPUT_BYTES
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome, Usage
 from streams.core.transition import Send, send
-from streams.engine.attempt import MAX_OUTPUT_BYTES, attempt
+from streams.engine.attempt import attempt
 from streams.testing import answers
 from tests.core.examples import RUN, TRACE, node
 from topology.plan import NodePlan
