@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -13,7 +14,10 @@ from aiokafka.errors import KafkaError
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.errors import BrokerUnreachable
 
+log = structlog.get_logger(__name__)
+
 CONNECT_TIMEOUT_S = 15
+STOP_TIMEOUT_S = 10
 
 
 def new_incarnation() -> str:
@@ -77,6 +81,22 @@ async def start(client: Any, bootstrap: str) -> None:
         raise BrokerUnreachable(
             f"no Kafka broker answers at {bootstrap}: start one with `penstock kafka start`, or say where it is with --bootstrap"
         ) from error
+
+
+async def stop(client: Any) -> None:
+    """Stop a client, whatever state the broker is in: what it held back is acknowledged already, or nobody waits for it.
+
+    aiokafka's consumer lets a `CancelledError` of its own out when the broker is away; only a cancel of ours may pass.
+    """
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await client.stop()
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.info("a Kafka client did not stop cleanly", reason=repr(error))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def _close(client: Any) -> None:

@@ -22,7 +22,7 @@ from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
 from streams.engine.attempt import Node
 from streams.engine.changelogs import OwnedChangelogs
-from streams.engine.clients import client_id_of, new_incarnation, producer_of, reader_of, start
+from streams.engine.clients import client_id_of, new_incarnation, producer_of, reader_of, start, stop
 from streams.engine.config import EngineConfig
 from streams.engine.executor import Executor
 from streams.engine.kafka_log import KafkaLog
@@ -115,7 +115,7 @@ class Engine:
         self._consumer = self._group_consumer()
         for client in (producer, self._reader, self._consumer):
             await start(client, self.config.bootstrap)
-            stack.push_async_callback(client.stop)
+            stack.push_async_callback(stop, client)
         kafka_log = KafkaLog(producer, self.config.delivery_timeout_ms)
         self._log = kafka_log
         self._executor = Executor({node.id: node.concurrency for node in plan.nodes})

@@ -12,6 +12,7 @@ from streams.engine.clients import admin_of, start
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
+from topology.naming import RUN_TABLE
 from topology.plan import TopicPlan, WorkflowPlan
 
 VISIBLE_WITHIN_S = 30
@@ -88,12 +89,25 @@ def _check(plan: WorkflowPlan, existing: dict[str, int], count: int, asked: int 
             f"workflow {plan.id!r} has {count} partitions, --partitions asks for {asked}: "
             "the count is fixed when the topics are created, since a run's partition follows from it"
         )
+    _check_names(plan, existing)
     fixed = [topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED]
     for name in fixed + [table.changelog for table in plan.tables]:
         if existing.get(name, count) != count:
             raise TopicMismatch(
                 f"topic {name!r} has {existing[name]} partitions, the workflow's journals have {count}: "
                 "they must be equal; delete that topic if it holds nothing, or start with its count"
+            )
+
+
+def _check_names(plan: WorkflowPlan, existing: dict[str, int]) -> None:
+    """Refuse another workflow's changelog: `a` with a node `b_x` and `a-b` with a node `x` would write to the same one."""
+    journal_of = {node.table: node.topic for node in plan.nodes} | {RUN_TABLE: plan.topic("run")}
+    for table in plan.tables:
+        journal = journal_of.get(table.name)
+        if journal is not None and table.changelog in existing and journal not in existing:
+            raise TopicMismatch(
+                f"changelog {table.changelog!r} exists, but {journal!r} does not: it is another workflow's, whose id and "
+                f"node read the same when joined by '-'. Rename workflow {plan.id!r} or the node"
             )
 
 

@@ -203,6 +203,23 @@ async def test_a_topic_with_another_partition_count_is_refused(bootstrap: str) -
         await engine_for(plan, {"a": answers({})}, bootstrap, partitions=3).run()
 
 
+async def test_large_outputs_pass_and_larger_ones_fail_for_good(bootstrap: str) -> None:
+    plan = plan_of({**{f"n{i}": () for i in range(7)}, "all": tuple(f"n{i}" for i in range(7))}, unique("large"))
+    large = answers({"text": "x" * 999_900})
+    async with running(engine_for(plan, dict.fromkeys((n.id for n in plan.nodes), large), bootstrap)):
+        await publish(bootstrap, plan.topic("input"), [{}], ["fits"])
+        fits = (await results(bootstrap, plan, 1))["fits"][0]
+    too_large = answers({"text": "x" * 1_000_001})
+    async with running(engine_for(plan, dict.fromkeys((n.id for n in plan.nodes), too_large), bootstrap)):
+        await publish(bootstrap, plan.topic("input"), [{}], ["larger"])
+        larger = (await results(bootstrap, plan, 2))["larger"][0]
+    assert fits["status"] == "success"
+    assert len(fits["outputs"]["all"]["text"]) == 999_900
+    assert larger["status"] == "failed"
+    assert larger["nodes"]["n0"]["error"]["kind"] == "too_large"
+    assert larger["nodes"]["n0"]["attempts"] == 1
+
+
 async def _until_there(bootstrap: str, topic: str) -> None:
     await read_until(bootstrap, topic, lambda rs: True)
 

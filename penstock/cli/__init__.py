@@ -1,0 +1,1 @@
+"""The command line: arguments in, lines out. What is no matter of a terminal is in `penstock.client`."""

@@ -1,0 +1,67 @@
+"""`penstock publish`: events onto a workflow's input topic."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+
+from penstock.cli import inputs, logs, loops, output, target
+from penstock.cli.errors import BadUsage
+from penstock.cli.options import AsJson, Bootstrap, InputFile, InputText, WorkflowId
+
+if TYPE_CHECKING:
+    from penstock.client.publishing import Input
+    from streams.engine.config import EngineConfig
+
+Named = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", metavar="ID", help="The run's id, one input only; default: a new one each.", show_default=False
+    ),
+]
+
+
+def publish(
+    workflow_id: WorkflowId,
+    text: InputText = None,
+    file: InputFile = None,
+    run_id: Named = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish inputs; print the run id and the place in the topic of each. A worker runs them (`penstock worker FILE`)."""
+    from penstock.client.publishing import Input
+
+    texts = inputs.inputs_of(text, file)
+    if run_id is not None:
+        _check_run_id(run_id, len(texts))
+    runs = [Input(run_id or uuid4().hex, one) for one in texts]
+    logs.quiet()
+    config = target.config_of(bootstrap)
+    loops.run(_publish(config, workflow_id, runs, as_json))
+
+
+def _check_run_id(run_id: str, count: int) -> None:
+    from schemas.ids import is_run_id
+
+    if count != 1:
+        raise BadUsage(f"--run-id names one run, and there are {count} inputs")
+    if not is_run_id(run_id):
+        raise BadUsage(f"{run_id!r} is no run id: 1 to 200 printable characters, no '/', no blanks at the ends")
+
+
+async def _publish(config: EngineConfig, workflow_id: str, runs: Sequence[Input], as_json: bool) -> None:
+    from penstock.client import connections, publishing, workflows
+
+    topic = workflows.input_of(workflow_id, await workflows.topics_on(config))
+    async with connections.producer(config) as producer:
+        async for published in publishing.publish(producer, topic, runs):
+            found = dataclasses.asdict(published)
+            if as_json:
+                output.line(found)
+            else:
+                output.text(f"{published.run_id}  {published.topic}/{published.partition}/{published.offset}")

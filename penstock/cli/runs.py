@@ -1,0 +1,95 @@
+"""`penstock runs`: the state of runs, as the workers have it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.cli import logs, loops, output, target
+from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
+
+if TYPE_CHECKING:
+    from penstock.client.runs import RunState
+    from streams.engine.config import EngineConfig
+
+app = typer.Typer(help="The state of runs.", no_args_is_help=True)
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+
+
+@app.command("list")
+def list_(
+    workflow: Annotated[str | None, typer.Option(metavar="ID", help="Only runs of this workflow.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only runs that stand so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the newest first."""
+    from penstock.client.views import summary_of
+
+    logs.quiet()
+    states = loops.run(_list(target.config_of(bootstrap), workflow))
+    found = [summary_of(state) for state in states if status is None or state.row.status == status.value][:limit]
+    if as_json:
+        for summary in found:
+            output.line(summary)
+        return
+    columns = ("run_id", "workflow_id", "status", "started_at", "duration_ms", "tokens", "cost_usd")
+    output.table(columns, [[_cell(summary, column) for column in columns] for summary in found])
+
+
+@app.command()
+def show(run_id: RunId, workflow: OfWorkflow = None, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
+    """Show a run: how every node stands, with attempts, errors, hashes, times and usage."""
+    from penstock.client.views import detail_of
+
+    logs.quiet()
+    detail = detail_of(loops.run(_show(target.config_of(bootstrap), run_id, workflow)))
+    if as_json:
+        output.line(detail)
+        return
+    nodes: dict[str, dict[str, Any]] = detail.pop("nodes")
+    output.fields(detail)
+    columns = ("node", "status", "attempts", "started_at", "finished_at", "tokens", "cost_usd", "model", "result")
+    output.table(columns, [[_cell({"node": node, **of}, column) for column in columns] for node, of in nodes.items()])
+
+
+async def _list(config: EngineConfig, workflow_id: str | None) -> list[RunState]:
+    from penstock.client import connections, runs, workflows
+
+    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    async with connections.reader(config) as reader:
+        return await runs.list_runs(reader, known.values())
+
+
+async def _show(config: EngineConfig, run_id: str, workflow_id: str | None) -> RunState:
+    from penstock.client import connections, runs, workflows
+
+    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    async with connections.reader(config) as reader:
+        return await runs.with_nodes(reader, await runs.find_run(reader, known, run_id))
+
+
+def _cell(of: dict[str, Any], column: str) -> object:
+    match column:
+        case "tokens":
+            return of["usage"]["total_tokens"]
+        case "cost_usd":
+            return output.cost(of["cost_usd"])
+        case "result" if of["error"] is not None:
+            return f"{of['error']['kind']}: {of['error']['message']}"
+        case "result":
+            return None if of["output"] is None else output.compact(of["output"])
+        case _:
+            return of[column]

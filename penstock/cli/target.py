@@ -1,0 +1,86 @@
+"""Where Kafka is: the option, else the setting, else the embedded one of the home if it runs."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from penstock.cli.errors import BadUsage
+
+if TYPE_CHECKING:
+    from penstock.client.times import Begin
+    from penstock.settings import Settings
+    from streams.engine.config import EngineConfig
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})\Z")
+
+
+def outside(option: str | None, settings: Settings) -> str | None:
+    """Return the address that the user named, None if nobody named one."""
+    address = option or settings.bootstrap
+    if address is None:
+        return None
+    for part in address.split(","):
+        found = _ADDRESS.match(part.strip())
+        if found is None or not 0 < int(found[2]) < 65_536:
+            raise BadUsage(f"{part.strip()!r} is no broker address: HOST:PORT, several with commas between them")
+    return address
+
+
+def config_of(option: str | None) -> EngineConfig:
+    """Return how to reach the broker; `BrokerUnreachable` says how to start one if nobody named one and none runs."""
+    from penstock import settings
+    from streams.engine.config import EngineConfig
+
+    known = settings.load()
+    return EngineConfig(outside(option, known) or embedded(known))
+
+
+def embedded(settings: Settings) -> str:
+    """Return the address of the home's embedded Kafka; `BrokerUnreachable` if it does not run."""
+    from penstock import devkafka
+    from streams.errors import BrokerUnreachable
+
+    found = devkafka.status(settings.home).bootstrap
+    if found is None:
+        raise BrokerUnreachable(
+            f"no Kafka: the embedded one of {str(settings.home)!r} does not run. Start it with `penstock kafka start`, "
+            "or say where yours is with --bootstrap or PENSTOCK_BOOTSTRAP"
+        )
+    return found
+
+
+def worker_config(
+    bootstrap: str, settings: Settings, partitions: int | None, resume_from: int | None, drain_timeout_s: float = 30.0
+) -> EngineConfig:
+    """Return how an engine runs."""
+    from streams.engine.config import EngineConfig
+
+    return EngineConfig(
+        bootstrap,
+        partitions=partitions,
+        drain_timeout_s=drain_timeout_s,
+        resume_from_ms=resume_from,
+        lease_folder=settings.home.absolute() / "workers",
+    )
+
+
+def resume_from(text: str | None) -> int | None:
+    """Return the epoch ms that `--resume-from` means."""
+    if text is None:
+        return None
+    found = begin(text, "--resume-from")
+    if found == "earliest":
+        return 0
+    return time.time_ns() // 1_000_000 if found == "latest" else int(found)
+
+
+def begin(text: str, option: str) -> Begin:
+    """Return where reading begins; BadUsage if `option` does not say."""
+    from penstock.client.times import begin_of
+
+    try:
+        return begin_of(text, time.time_ns() // 1_000_000)
+    except ValueError as error:
+        raise BadUsage(f"{option}: {error}") from None

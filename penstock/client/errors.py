@@ -1,0 +1,40 @@
+"""What can go wrong between the command line and a workflow's topics.
+
+PenstockError
+ ├── UnknownWorkflow   no such input or output topic on the broker
+ ├── UnknownRun        no such run in any table, or not any more
+ ├── AmbiguousRun      two workflows have a run of that id
+ └── InUse             topics that are to be deleted while a worker consumes them
+"""
+
+from __future__ import annotations
+
+from streams.errors import PenstockError
+
+
+class UnknownWorkflow(PenstockError):
+    """The broker has no topics of that workflow.
+
+    Operator action: start a worker for it once (it creates the topics), or correct the id or the address.
+    """
+
+
+class UnknownRun(PenstockError):
+    """No run of that id is in the tables.
+
+    Operator action: correct the id; `penstock runs list` shows those that are there.
+    """
+
+
+class AmbiguousRun(PenstockError):
+    """A run id that more than one workflow has.
+
+    Operator action: say which with `--workflow`.
+    """
+
+
+class InUse(PenstockError):
+    """A workflow's consumer group still has members.
+
+    Operator action: stop its workers, then repeat.
+    """
