@@ -124,3 +124,14 @@ async def lag(bootstrap: str, group: str) -> dict[TopicPartition, int]:
     finally:
         await consumer.stop()
         await admin.close()
+
+
+async def until_no_lag(bootstrap: str, group: str) -> None:
+    """Ask until every committed offset equals its end; fail when that takes too long."""
+    behind = await lag(bootstrap, group)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while behind:
+                behind = await lag(bootstrap, group)
+    except TimeoutError:
+        raise AssertionError(f"{group} is behind: {behind}") from None
