@@ -10,6 +10,8 @@ from schemas.codec import loads
 from schemas.ids import content_hash
 from schemas.records import Json
 
+TOO_DEEP = "nested too deeply to compare"
+
 
 def digest(content: str | bytes) -> Json:
     """Return a digest of exactly this text; equal ones are one object. (A `Json`, so that it can stand in a row's place.)"""
@@ -26,5 +28,8 @@ def meaning(content: str | bytes) -> str | None:
 
 
 def meaning_of(value: Any) -> str:
-    """Return a digest of a JSON value."""
-    return sys.intern(content_hash(value))
+    """Return a digest of a JSON value; one that is nested too deeply to be written is not told from another such."""
+    try:
+        return sys.intern(content_hash(value))
+    except TypeError:
+        return TOO_DEEP

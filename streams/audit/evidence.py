@@ -117,12 +117,12 @@ class Evidence:
             story.take(found, at, self.findings if run.judged else self._muted)
 
     def _on_result(self, entry: Entry) -> None:
-        result = result_of(entry)
-        if result is None:
+        found = result_of(entry)
+        if found is None:
             self.findings.add("g.undecodable", entry.position, "a result is a JSON object")
             return
-        run_id = result.body.get("run_id")
-        if not isinstance(run_id, str) or run_id.encode() != entry.key:
+        run_id, result = found
+        if run_id is None or run_id.encode() != entry.key:
             self.findings.add("g.key", entry.position, f"the key is {entry.key!r}, the run id {run_id!r}")
             return
         self._envelope.check_partition(run_id, entry)
@@ -135,7 +135,7 @@ class Evidence:
         if found is None:
             count = self.layout.topics[entry.topic]
             partition = self._envelope.partition_of(run_id.encode(), count)
-            found = self.runs[run_id] = RunStory(run_id, partition, partition not in self._cut)
+            found = self.runs[sys.intern(run_id)] = RunStory(sys.intern(run_id), partition, partition not in self._cut)
         return found
 
 

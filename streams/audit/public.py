@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from schemas import headers as names
 from schemas.codec import loads
 from schemas.headers import header
-from schemas.ids import run_id_from_bytes
+from schemas.ids import canonical_json, run_id_from_bytes
 from schemas.records import Position
 from streams.audit.digests import digest, meaning_of
 from streams.audit.snapshot import Entry
@@ -57,15 +58,20 @@ def input_of(entry: Entry) -> Input:
     return Input(entry.position, entry.key, digest(entry.value or b""), ids, prefix)
 
 
-def result_of(entry: Entry) -> Result | None:
-    """Return what is kept of a result, None if it is no JSON object."""
+def result_of(entry: Entry) -> tuple[str | None, Result] | None:
+    """Return a result's run id and what is kept of it, None if it is no JSON object."""
     body = _object(entry.value)
     if body is None:
         return None
-    outputs = body.pop("outputs", None)
-    found = {name: meaning_of(value) for name, value in outputs.items()} if isinstance(outputs, dict) else {}
+    outputs, run_id = body.pop("outputs", None), body.get("run_id")
+    found = {sys.intern(n): meaning_of(value) for n, value in outputs.items()} if isinstance(outputs, dict) else {}
     ce_id = header(entry.headers, names.CE_ID)
-    return Result(entry.position, ce_id, digest(entry.value or b""), body.get("epoch"), body, found)
+    try:
+        rest = canonical_json(body)
+    except TypeError:  # nested more deeply than anything of ours
+        return None
+    result = Result(entry.position, ce_id, digest(entry.value or b""), body.get("epoch"), found, rest)
+    return run_id if isinstance(run_id, str) else None, result
 
 
 def dead_letter_of(entry: Entry) -> DeadLetter:

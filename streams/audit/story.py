@@ -5,6 +5,7 @@ The first terminal record of (run, node, epoch) in the partition wins. Before it
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 
 from schemas.records import (
@@ -34,7 +35,7 @@ class Standing:
     status: NodeStatus = "pending"
     attempts: int = 0
     error: ErrorInfo | None = None
-    spent: Spent = Spent()
+    spent: Spent = field(default_factory=Spent)
     model: str | None = None
     started_at: int | None = None
     finished_at: int | None = None
@@ -169,24 +170,24 @@ def start_of(record: Started, at: Position) -> Start:
         record.source_key,
         digest(record.input),
         meaning(record.input),
-        record.input_hash,
-        record.plan_hash,
-        record.workflow_version,
+        sys.intern(record.input_hash),
+        sys.intern(record.plan_hash),
+        sys.intern(record.workflow_version),
         record.started_at,
-        record.traceparent,
+        sys.intern(record.traceparent),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A record of the output topic, without its texts: `outputs` has digests of meanings."""
+    """A record of the output topic: `outputs` has digests of meanings, `rest` is the object without them, as JSON."""
 
     at: Position
     ce_id: str | None
     digest: str
     epoch: object
-    body: dict[str, object]
     outputs: dict[str, str]
+    rest: bytes
 
 
 @dataclass(slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from schemas import headers as names
 from schemas.codec import CodecError, decode
 from schemas.headers import header
-from schemas.records import Gathered, NodeRow, Position, Row, RunRow
+from schemas.records import Gathered, NodeOutcome, NodeRow, Position, Row, RunRow
 from streams.audit.digests import digest
 from streams.audit.report import Findings
 from streams.audit.snapshot import Entry
@@ -78,20 +79,38 @@ def _row(value: bytes | None) -> Row | None:
 
 
 def _short(row: Row | None) -> Row | None:
-    """Return the row with digests for its texts: a row may hold megabytes of what others said."""
+    """Return the row with digests for its texts (it may hold megabytes of what others said), and one copy of each string."""
     match row:
         case NodeRow():
-            gathered = {name: _short_source(got) for name, got in row.gathered.items()}
-            return replace(row, gathered=gathered, output=None if row.output is None else digest(row.output))
+            return replace(
+                row,
+                run_id=sys.intern(row.run_id),
+                gathered={sys.intern(name): _short_source(got) for name, got in row.gathered.items()},
+                incarnation=_one(row.incarnation),
+                output=None if row.output is None else digest(row.output),
+                model=_one(row.model),
+                traceparent=_one(row.traceparent),
+            )
         case RunRow():
-            nodes = {
-                name: outcome if outcome.output is None else replace(outcome, output=digest(outcome.output))
-                for name, outcome in row.nodes.items()
-            }
-            return replace(row, nodes=nodes)
+            return replace(
+                row,
+                run_id=sys.intern(row.run_id),
+                input_hash=_one(row.input_hash),
+                plan_hash=_one(row.plan_hash),
+                traceparent=_one(row.traceparent),
+                nodes={sys.intern(name): _short_outcome(outcome) for name, outcome in row.nodes.items()},
+            )
         case _:
             return row
 
 
 def _short_source(got: Gathered) -> Gathered:
     return got if got.output is None else Gathered(got.status, digest(got.output))
+
+
+def _short_outcome(outcome: NodeOutcome) -> NodeOutcome:
+    return outcome if outcome.output is None else replace(outcome, output=digest(outcome.output))
+
+
+def _one(text: str | None) -> str | None:
+    return None if text is None else sys.intern(text)

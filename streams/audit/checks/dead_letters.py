@@ -44,13 +44,12 @@ def check_dead_letters(evidence: Evidence) -> None:
 
 
 def _check_missing(evidence: Evidence, failures: dict[str, _Failure], first: dict[str | None, DeadLetter]) -> None:
+    """It is written once the node's inputs are known, too: after a crash they may be read behind its end."""
     whole = not evidence.cut_short("dead-letter")
     for identity, failure in failures.items():
-        at = failure.story.at
-        if identity not in first and whole and failure.run.judged and at is not None and evidence.consumed(at):
-            evidence.findings.add(
-                "h.missing", at, f"run {failure.run.run_id!r}, node {failure.node!r} has no dead letter"
-            )
+        run, at = failure.run, failure.story.at
+        if identity not in first and whole and run.judged and not run.unsettled and at is not None:
+            evidence.findings.add("h.missing", at, f"run {run.run_id!r}, node {failure.node!r} has no dead letter")
 
 
 def _check_repeat(evidence: Evidence, letter: DeadLetter, first: DeadLetter) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from schemas.records import NodeStatus, RunStatus, Spent
+from schemas.codec import loads
+from schemas.records import Finished, NodeStatus, RunStatus, Spent
 from streams.audit.checks.compare import differing, same_cost
 from streams.audit.evidence import Evidence
 from streams.audit.story import Result, RunStory, Standing
@@ -44,16 +45,17 @@ def _check_result(evidence: Evidence, run: RunStory, result: Result, sinks: set[
     if not isinstance(result.epoch, int):
         evidence.findings.add("c.result", result.at, f"run {run.run_id!r}: epoch is {result.epoch!r}")
         return
-    standings = _standings(evidence, run, result.epoch)
-    wrong = differing(
-        [*_whole(evidence, run, result, standings), *_outputs(result, standings, sinks), *_nodes(result, standings)]
-    )
+    standings, says = _standings(evidence, run, result.epoch), loads(result.rest)
+    whole, nodes = _whole(evidence, run, says, standings), _nodes(says.get("nodes"), standings)
+    wrong = differing([*whole, *_outputs(result, standings, sinks), *nodes])
     if wrong:
         evidence.findings.add("c.result", result.at, f"run {run.run_id!r}: {wrong}")
 
 
-def _whole(evidence: Evidence, run: RunStory, result: Result, standings: dict[str, Standing]) -> Iterator[Difference]:
-    says, ends = result.body, {standing.status for standing in standings.values()}
+def _whole(
+    evidence: Evidence, run: RunStory, says: dict[str, Any], standings: dict[str, Standing]
+) -> Iterator[Difference]:
+    ends = {standing.status for standing in standings.values()}
     spent = sum((standing.spent for standing in standings.values()), Spent())
     yield "workflow_id", says.get("workflow_id"), evidence.layout.workflow
     yield "status", says.get("status"), "no result yet" if "pending" in ends else status_of(ends)
@@ -66,7 +68,7 @@ def _whole(evidence: Evidence, run: RunStory, result: Result, standings: dict[st
     if run.finishes:
         finished = run.finishes[0][0]
         yield "finished_at", _ms(says.get("finished_at")), finished.finished_at
-        yield "duration_ms", says.get("duration_ms"), finished.finished_at - (run.start.started_at if run.start else 0)
+        yield "duration_ms", says.get("duration_ms"), max(0, _ms_between(run, finished))
 
 
 def _outputs(result: Result, standings: dict[str, Standing], sinks: set[str]) -> Iterator[Difference]:
@@ -75,19 +77,18 @@ def _outputs(result: Result, standings: dict[str, Standing], sinks: set[str]) ->
         yield f"outputs.{node}", result.outputs.get(node), wanted
 
 
-def _nodes(result: Result, standings: dict[str, Standing]) -> Iterator[Difference]:
-    says = result.body.get("nodes")
+def _nodes(says: Any, standings: dict[str, Standing]) -> Iterator[Difference]:
     if not isinstance(says, dict):
         yield "nodes", says, "an object"
         return
     yield "nodes", sorted(says), sorted(standings)
     for node, now in standings.items():
-        for name, said, wanted in _node(says.get(node) or {}, now):
+        for name, said, wanted in _node(_object(says.get(node)), now):
             yield f"{node}.{name}", said, wanted
 
 
 def _node(says: dict[str, Any], now: Standing) -> Iterator[Difference]:
-    error = says.get("error") or {}
+    error = _object(says.get("error"))
     yield "status", says.get("status"), now.status
     yield "attempts", says.get("attempts"), now.attempts
     yield (
@@ -103,9 +104,17 @@ def _node(says: dict[str, Any], now: Standing) -> Iterator[Difference]:
         yield "cost_usd", says.get("cost_usd"), now.spent.cost_usd
 
 
+def _object(said: object) -> dict[str, Any]:
+    return said if isinstance(said, dict) else {}
+
+
 def _usage(spent: Spent) -> dict[str, int]:
     total = spent.prompt_tokens + spent.completion_tokens
     return {"prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens, "total_tokens": total}
+
+
+def _ms_between(run: RunStory, finished: Finished) -> int:
+    return finished.finished_at - (run.start.started_at if run.start else 0)
 
 
 def _ms(said: object) -> object:

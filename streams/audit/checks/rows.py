@@ -36,14 +36,14 @@ def _check_table(
         if key not in evidence.runs:
             evidence.findings.add("c.row-unfounded", held.at, f"no journal knows a run {key!r}")
     for run in evidence.settled_runs():
-        held = table.get(run.run_id)
+        found = table.get(run.run_id)
         if node is not None and _is_retired(runs.get(run.run_id)):
-            if held is not None:
-                evidence.findings.add("c.row-unfounded", held.at, f"run {run.run_id!r} is retired")
-        elif held is None:
+            if found is not None:
+                evidence.findings.add("c.row-unfounded", found.at, f"run {run.run_id!r} is retired")
+        elif found is None:
             _check_absent(evidence, topic, node, run)
         else:
-            _check_row(evidence, node, run, held)
+            _check_row(evidence, node, run, found)
 
 
 def _check_absent(evidence: Evidence, topic: str, node: str | None, run: RunStory) -> None:
@@ -82,8 +82,6 @@ def _run_differences(evidence: Evidence, run: RunStory, row: RunRow) -> Iterator
     yield "plan_hash", row.plan_hash, start.plan_hash if start else None
     yield "workflow_version", row.workflow_version, start.version if start else None
     yield "traceparent", row.traceparent, start.traceparent if start else None
-    if row.cancel_requested:
-        yield "cancel_requested", True, bool(run.cancels)
     if row.retired:
         yield "retired", True, finished is not None
         return
