@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def result_of(entry: Entry) -> tuple[str | None, Result] | None:
     found = {sys.intern(n): meaning_of(value) for n, value in outputs.items()} if isinstance(outputs, dict) else {}
     ce_id = header(entry.headers, names.CE_ID)
     try:
-        rest = canonical_json(body)
+        rest = zlib.compress(canonical_json(body), 1)
     except TypeError:  # nested more deeply than anything of ours
         return None
     result = Result(entry.position, ce_id, digest(entry.value or b""), body.get("epoch"), found, rest)

@@ -180,7 +180,7 @@ def start_of(record: Started, at: Position) -> Start:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A record of the output topic: `outputs` has digests of meanings, `rest` is the object without them, as JSON."""
+    """A record of the output topic: `outputs` has digests of meanings, `rest` is the object without them, as JSON, packed."""
 
     at: Position
     ce_id: str | None

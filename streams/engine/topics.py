@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -14,6 +15,8 @@ from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
 from topology.naming import RUN_TABLE
 from topology.plan import TopicPlan, WorkflowPlan
+
+log = structlog.get_logger(__name__)
 
 VISIBLE_WITHIN_S = 30
 MIN_COMPACTION_LAG_MS = 3_600_000
@@ -37,6 +40,7 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
         missing = [topic for topic in _wanted(plan, count, copies) if topic.name not in existing]
         await _create(admin, missing)
         await _until_visible(admin, [topic.name for topic in missing])
+        await _warn_of_retention(plan, admin)
         return count
     finally:
         await admin.close()
@@ -61,13 +65,30 @@ def _wanted(plan: WorkflowPlan, count: int, copies: int) -> list[NewTopic]:
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
     """Return the broker's `default.replication.factor`: aiokafka's create request is too old to leave it to the broker."""
     brokers = (await admin.describe_cluster())["brokers"]
-    resource = ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))
-    for response in await admin.describe_configs([resource]):
+    told = await _config(admin, ConfigResourceType.BROKER, str(brokers[0]["node_id"]), "default.replication.factor")
+    return int(told) if told else min(3, len(brokers))
+
+
+async def _warn_of_retention(plan: WorkflowPlan, admin: AIOKafkaAdminClient) -> None:
+    """Say when inputs outlive the state of their runs: such a run can be started no second time, and not be redriven either."""
+    kept = int(await _config(admin, ConfigResourceType.TOPIC, plan.topic("input"), "retention.ms") or -1)
+    if kept < 0 or kept > plan.state_retention_ms:
+        log.warning(
+            "state_retention_ms is shorter than the input topic's retention: a run whose state was dropped cannot be redriven",
+            workflow=plan.id,
+            state_retention_ms=plan.state_retention_ms,
+            input_retention_ms=kept,
+        )
+
+
+async def _config(admin: AIOKafkaAdminClient, kind: ConfigResourceType, name: str, key: str) -> str | None:
+    """Return one setting of a broker or topic, None if it is not told."""
+    for response in await admin.describe_configs([ConfigResource(kind, name)]):
         for _, _, _, _, entries in response.resources:
-            for name, value, *_ in entries:
-                if name == "default.replication.factor":
-                    return int(value)
-    return min(3, len(brokers))
+            for found, value, *_ in entries:
+                if found == key:
+                    return str(value)
+    return None
 
 
 def _settings(topic: TopicPlan) -> dict[str, str]:

@@ -14,7 +14,7 @@ from schemas import headers
 from schemas.codec import decode, encode
 from schemas.records import NodeRow, RunRow
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
-from streams.errors import PositionLost, TopicMismatch
+from streams.errors import PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
 from tests.kafka_tools import engine_for, publish, read_all, read_until, results, running, unique, until_no_lag
 from tests.plans import CHAIN, DIAMOND, plan_of
@@ -193,6 +193,24 @@ async def test_a_full_executor_takes_in_no_run_but_lets_cancels_flow(bootstrap: 
         found = await results(bootstrap, plan, 60)
     assert {result["status"] for each in found.values() for result in each} == {"cancelled"}
     assert len(node.runs) < 60
+
+
+async def test_a_row_that_cannot_be_decoded_stops_the_worker(bootstrap: str) -> None:
+    plan = plan_of({"a": ()}, unique("garbage"))
+    async with running(engine_for(plan, {"a": answers({})}, bootstrap)):
+        pass
+    await _write(bootstrap, f"penstock.{plan.id}-a-changelog", 1, b"garbage")
+    with pytest.raises(UndecodableRecord, match=f"penstock.{plan.id}-a-changelog/1/"):
+        await engine_for(plan, {"a": answers({})}, bootstrap).run()
+
+
+async def test_another_workflow_s_changelog_is_refused(bootstrap: str) -> None:
+    name = unique("twin")
+    one, other = plan_of({"b_x": ()}, name), plan_of({"x": ()}, f"{name}-b")
+    async with running(engine_for(one, {"b_x": answers({})}, bootstrap)):
+        pass
+    with pytest.raises(TopicMismatch, match="it is another workflow's"):
+        await engine_for(other, {"x": answers({})}, bootstrap).run()
 
 
 async def test_a_topic_with_another_partition_count_is_refused(bootstrap: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -45,7 +46,7 @@ def _check_result(evidence: Evidence, run: RunStory, result: Result, sinks: set[
     if not isinstance(result.epoch, int):
         evidence.findings.add("c.result", result.at, f"run {run.run_id!r}: epoch is {result.epoch!r}")
         return
-    standings, says = _standings(evidence, run, result.epoch), loads(result.rest)
+    standings, says = _standings(evidence, run, result.epoch), loads(zlib.decompress(result.rest))
     whole, nodes = _whole(evidence, run, says, standings), _nodes(says.get("nodes"), standings)
     wrong = differing([*whole, *_outputs(result, standings, sinks), *nodes])
     if wrong:
