@@ -1,4 +1,4 @@
-"""Running asynchronous work from a command: on uvloop where it is installed, and with an orderly end on SIGTERM, too."""
+"""Running asynchronous work from a command, with an orderly end on SIGTERM, too (not on uvloop: docs/adr/0005)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def terminable() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work`; Ctrl-C and SIGTERM cancel it, so that it can put away what it started."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner() as runner:
         try:
             return runner.run(_terminable(work))
         except asyncio.CancelledError:
@@ -45,11 +45,3 @@ async def _terminable(work: Coroutine[Any, Any, T]) -> T:
         return await work
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

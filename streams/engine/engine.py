@@ -138,7 +138,7 @@ class Engine:
         restorer = Restorer(self._reader, kafka_log, self._changelogs, self.incarnation)
         self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
         self._takeover.topics = self._co_partitioned - {self._output_topic}
-        self._subscribe()
+        self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
 
     def _group_consumer(self) -> AIOKafkaConsumer:
         return reader_of(
@@ -151,9 +151,13 @@ class Engine:
             max_poll_interval_ms=max(300_000, self.config.session_timeout_ms),
         )
 
-    def _subscribe(self) -> None:
-        """Join the group, or join it anew: then everything is revoked and assigned again."""
-        self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
+    def _join_anew(self) -> None:
+        """Have everything revoked and assigned again.
+
+        Subscribing again would do it by aiokafka's public face, but if the coordinator is away just then its routine ends
+        with an AssertionError, and the worker with it.
+        """
+        self._consumer._coordinator.request_rejoin()  # noqa: SLF001
 
     def _moment(self) -> Moment:
         return Moment(now_ms(), random.random(), self.incarnation)
@@ -227,7 +231,7 @@ class Engine:
     def _rejoin(self, why: str) -> None:
         log.warning("joining the group anew", reason=why, workflow=self.workflow.plan.id)
         self._membership.lose()
-        self._subscribe()
+        self._join_anew()
 
     def _give_back(self, batch: Batch) -> None:
         """Fetch a batch again that a rebalance overtook: of the new assignment, perhaps, whose tables are not restored yet.
@@ -249,7 +253,8 @@ class Engine:
 
     async def _on_revoke(self) -> None:
         """Give back what has not begun, in the rows too: else the next owner takes it for running here. Begun work runs on."""
-        if not self._membership.lost and (rows := self._launcher.give_back()):
+        rows = self._launcher.give_back()
+        if rows and not self._membership.lost:  # else they are another's by now
             await self._changelogs.write(rows)
         await self._offsets.commit()
         self._offsets.forget()
@@ -348,10 +353,8 @@ class Engine:
             await self._offsets.commit()
 
     async def _hand_over(self) -> None:
-        async with self._batch:
-            await self._offsets.commit()  # subscribing anew drops the assignment, and with it the right to commit
         self._membership.changed.clear()
-        self._subscribe()
+        self._join_anew()
         try:
             async with asyncio.timeout(self.config.drain_timeout_s):
                 await self._membership.changed.wait()
