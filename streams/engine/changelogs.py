@@ -56,10 +56,15 @@ class OwnedChangelogs:
             first, last = self._foreign.get(shard, (start, end))
             self._foreign[shard] = (min(first, start), max(last, end))
 
-    def take_foreign(self) -> dict[Shard, tuple[int, int]]:
-        """Return the noted ranges (start, end) by shard and forget them."""
-        noted, self._foreign = self._foreign, {}
-        return noted
+    @property
+    def foreign(self) -> Mapping[Shard, tuple[int, int]]:
+        """The noted ranges (start, end) by shard."""
+        return dict(self._foreign)
+
+    def forget_foreign(self, shard: Shard, seen: tuple[int, int]) -> None:
+        """Forget a range that was dealt with; one that has grown meanwhile stays."""
+        if self._foreign.get(shard) == seen:
+            del self._foreign[shard]
 
     def _record(self, address: Address, row: Row | None) -> Outgoing:
         table, partition, key = address

@@ -33,7 +33,7 @@ from streams.engine.offsets import Offsets
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
 from streams.engine.processor import CO_PARTITIONED, Address, Processor
-from streams.engine.repair import Repair
+from streams.engine.repair import OwnershipLost, Repair
 from streams.engine.restore import Restorer
 from streams.engine.results import WrittenResults
 from streams.engine.retirement import Retirement
@@ -196,17 +196,18 @@ class Engine:
         effects = self._processor.take_effects()
         effects.rows |= self._retire()
         effects.sends = self._results.not_written(effects.sends)
-        offsets = await apply(
-            effects, self._log, self._changelogs, partial(self._launch, began=began), self._launcher.abort
-        )
+        try:
+            launch = partial(self._launch, began=began)
+            offsets = await apply(effects, self._log, self._repair, launch, self._launcher.abort)
+        except OwnershipLost:
+            self._lose_ownership()
+            return  # not applied: whoever owns the partitions next reads the batch again
         self._note_results(effects.sends, offsets)
         for place, records in batch.items():
             self._offsets.applied(place, records[-1].offset + 1)
         for (table, partition, _), row in effects.rows.items():
             if table == RUN_TABLE and isinstance(row, RunRow):
                 self._retirement.note(partition, row)
-        if not await self._repair.run():
-            self._rejoin("another worker took over a changelog")
 
     def _retire(self) -> dict[Address, Row | None]:
         rows = self._retirement.due(now_ms())
@@ -227,6 +228,10 @@ class Engine:
             return False
         self._rejoin("stood still for longer than its session")
         return True
+
+    def _lose_ownership(self) -> None:
+        self._takeover.distrust()
+        self._rejoin("another worker took over a changelog")
 
     def _rejoin(self, why: str) -> None:
         log.warning("joining the group anew", reason=why, workflow=self.workflow.plan.id)
@@ -254,8 +259,11 @@ class Engine:
     async def _on_revoke(self) -> None:
         """Give back what has not begun, in the rows too: else the next owner takes it for running here. Begun work runs on."""
         rows = self._launcher.give_back()
-        if rows and not self._membership.lost:  # else they are another's by now
-            await self._changelogs.write(rows)
+        try:
+            if rows and not self._membership.lost:  # else they are another's by now
+                await self._repair.write(rows)
+        except OwnershipLost:
+            log.info("attempts not given back: another worker took over")
         await self._offsets.commit()
         self._offsets.forget()
 
@@ -276,6 +284,8 @@ class Engine:
         self._paused = False
 
     async def _take_over_once(self) -> None:
+        # First, for it commits: that fails if the group has gone on meanwhile, before a marker is written in its way.
+        await self._positions.take_over(self._membership.assigned)
         for partition in await self._takeover.run():
             self._timers.load(self._tables, partition)
             self._retirement.load(partition)
@@ -284,7 +294,6 @@ class Engine:
             self._retirement.drop(partition)
         mine = self._membership.partitions(self._co_partitioned)
         await self._results.load(self._consumer, self._reader, mine)
-        await self._positions.take_over(self._membership.assigned)
         outputs = [place for place in self._membership.assigned if place.topic == self._output_topic]
         # Assigned so that its position can be committed; nobody reads it back.
         self._consumer.pause(*outputs)
@@ -313,7 +322,7 @@ class Engine:
         self._launcher.forget_read_back()
         try:
             if not await self._repair.look(self._tables.partitions()):
-                self._rejoin("another worker took over a changelog")
+                self._lose_ownership()
         except KafkaError as error:
             log.info("changelogs not looked at", reason=repr(error))
 

@@ -23,7 +23,7 @@ class Positions:
         self._next: dict[TopicPartition, int] = {}
 
     async def take_over(self, places: Iterable[TopicPartition]) -> None:
-        """Check the committed positions of what was assigned; commit one where there is none yet.
+        """Check the committed positions of what was assigned, and commit them: only a member of the group can.
 
         Raises:
             PositionLost: a position is gone, or points to records that are.
@@ -39,9 +39,9 @@ class Positions:
         starts = await self._starts(new, begins)
         for place, at in starts.items():
             self._consumer.seek(place, at)
-        if starts:
-            await self._consumer.commit(starts)
         self._next = {place: committed[place] or starts.get(place, 0) for place in places}
+        if self._next:
+            await self._consumer.commit(self._next)
 
     async def check(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
         """Raise `PositionLost` if records before a batch were deleted before anybody read them."""

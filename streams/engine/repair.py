@@ -6,26 +6,42 @@ else's. A restore ignores such rows, but compaction would keep them, and anybody
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from schemas.records import Row
 from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.engine.changelogs import OwnedChangelogs, Shard
+from streams.engine.processor import Address
 from streams.engine.restore import read_to, take
 from streams.engine.tables import Tables
 
 log = structlog.get_logger(__name__)
 
 
+class OwnershipLost(Exception):
+    """Another worker's marker stands before rows just written: a restore will ignore them, so what led to them is not done."""
+
+
 class Repair:
-    """Writes this worker's rows again over foreign ones."""
+    """Writes rows, and this worker's own again over foreign ones."""
 
     def __init__(self, reader: AIOKafkaConsumer, changelogs: OwnedChangelogs, tables: Tables) -> None:
         self._reader = reader
         self._changelogs = changelogs
         self._tables = tables
+
+    async def write(self, rows: Mapping[Address, Row | None]) -> None:
+        """Write rows and return once they are durable and count.
+
+        Raises:
+            OwnershipLost: they are durable, but do not count. Committing the offsets of what led to them would lose it.
+        """
+        await self._changelogs.write(rows)
+        if not await self.run():
+            raise OwnershipLost
 
     async def look(self, partitions: Iterable[int]) -> bool:
         """Look behind the last own write of each shard; False when another worker has taken one over."""
@@ -37,12 +53,13 @@ class Repair:
 
     async def run(self) -> bool:
         """Repair what was noted; False when another worker has taken a shard over: then it is not ours to repair."""
-        for shard, (start, end) in self._changelogs.take_foreign().items():
-            fold = await self._read(shard, start, end)
+        for shard, seen in self._changelogs.foreign.items():
+            fold = await self._read(shard, *seen)
             if any(marker.owner_epoch >= self._changelogs.epoch(shard) for marker in fold.markers):
                 log.info("a changelog has a new owner", table=shard[0], partition=shard[1])
                 return False
             await self._write_own(shard, fold)
+            self._changelogs.forget_foreign(shard, seen)
         return True
 
     async def _read(self, shard: Shard, start: int, end: int) -> ChangelogFold:

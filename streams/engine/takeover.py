@@ -34,12 +34,17 @@ class Takeover:
         self._behind: dict[int, dict[TopicPartition, int]] = {}
         self.topics: frozenset[str] = frozenset()
         """The co-partitioned topics it reads."""
+        self._distrusted = False
         self.dropped: set[int] = set()
         """The partitions that the last takeover gave up."""
 
     def caught_up(self, partition: int) -> bool:
         """Say whether everything that stood in the partition's topics at the takeover has been read."""
         return partition not in self._behind
+
+    def distrust(self) -> None:
+        """Restore everything at the next takeover: another worker's marker makes rows written after it void."""
+        self._distrusted = True
 
     @property
     def complete(self) -> bool:
@@ -57,6 +62,7 @@ class Takeover:
         rows = await self._restorer.restore(new, self._tables)
         for partition in new:
             self._tables.hold(partition)
+        self._distrusted = False
         await self._note_ends(mine)
         if mine:
             log.info("partitions taken over", partitions=sorted(mine), restored=sorted(new), rows=rows)
@@ -77,7 +83,7 @@ class Takeover:
     async def _intact(self, held: Iterable[int]) -> set[int]:
         """Return held partitions nobody else has written to: those that came straight back keep their tables."""
         held = set(held)
-        if not held:
+        if not held or self._distrusted:
             return set()
         ends = await self._restorer.ends(held)
         foreign = {shard[1] for shard, end in ends.items() if self._changelogs.last_offset.get(shard, -1) + 1 != end}

@@ -1,7 +1,7 @@
 """The engine on real Kafka: what only a broker can show."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import orjson
@@ -12,8 +12,10 @@ from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from schemas import headers
 from schemas.codec import decode, encode
-from schemas.records import NodeRow, RunRow
+from schemas.records import NodeRow, OwnerMarker, RunRow
+from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
+from streams.engine.restore import take
 from streams.errors import PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
 from tests.kafka_tools import engine_for, publish, read_all, read_until, results, running, unique, until_no_lag
@@ -138,6 +140,30 @@ async def test_a_zombies_late_row_is_overwritten(bootstrap: str) -> None:
     assert last.status == "success"
 
 
+async def test_rows_behind_another_workers_marker_are_not_lost(bootstrap: str) -> None:
+    """A zombie in the middle of a takeover fences the owner; the owner once committed what its void rows stood for."""
+    plan = plan_of({"a": ()}, unique("fenced"))
+    changelogs = [f"penstock.{plan.id}-a-changelog", f"penstock.{plan.id}-run-changelog"]
+    async with running(engine_for(plan, {"a": answers({"x": 1})}, bootstrap)):
+        await publish(bootstrap, plan.topic("input"), [{}] * 5, [f"before{n}" for n in range(5)])
+        await results(bootstrap, plan, 5)
+        for topic in changelogs:
+            for partition in range(plan.partitions):
+                await _write(bootstrap, topic, partition, encode(OwnerMarker(100, "zombie")), MARKER_KEY)
+        after = [f"after{n}" for n in range(10)]
+        await publish(bootstrap, plan.topic("input"), [{}] * 10, after)
+        found = await results(bootstrap, plan, 15)
+        await until_no_lag(bootstrap, consumer_group(plan.id))
+    assert {len(each) for each in found.values()} == {1}
+    for topic in changelogs:
+        fold: dict[int, ChangelogFold] = defaultdict(ChangelogFold)
+        for record in await read_all(bootstrap, topic):
+            take(fold[record.partition], record)
+        rows = {key: row for each in fold.values() for key, row in each.rows.items()}
+        assert set(found) <= set(rows), topic
+        assert {row.status for row in rows.values()} == {"success"}  # type: ignore[union-attr]
+
+
 async def test_a_group_without_positions_over_existing_runs_is_refused(bootstrap: str) -> None:
     plan = plan_of({"a": ()}, unique("expired"))
     node = answers({})
@@ -242,12 +268,12 @@ async def _until_there(bootstrap: str, topic: str) -> None:
     await read_until(bootstrap, topic, lambda rs: True)
 
 
-async def _write(bootstrap: str, topic: str, partition: int, value: bytes) -> None:
+async def _write(bootstrap: str, topic: str, partition: int, value: bytes, key: bytes = b"r") -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     owner = [(headers.OWNER_EPOCH, b"0")]
     await producer.send_and_wait(
-        topic, value, key=b"r", partition=TopicPartition(topic, partition).partition, headers=owner
+        topic, value, key=key, partition=TopicPartition(topic, partition).partition, headers=owner
     )
     await producer.stop()
 
