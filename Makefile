@@ -11,10 +11,10 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format schema clean
+.PHONY: help install demo test lint format chaos bench-restore clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(STAMP) ## Install Penstock and what it needs into .venv
 
@@ -39,6 +39,20 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+MINUTES ?= 10
+WORKERS ?= 3
+SEED ?= 1
+# SEED=1..5 is one run after the other.
+SEEDS = $(if $(findstring ..,$(SEED)),$(shell seq $(subst .., ,$(SEED))),$(SEED))
+RATE ?= 25
+
+chaos: $(STAMP) ## Kill, freeze and cut off workers and broker under load, then audit (MINUTES, WORKERS, SEED, RATE)
+	@set -e; for seed in $(SEEDS); do \
+	  $(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --workers $(WORKERS) --seed $$seed --rate $(RATE); done
+
+bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
+	$(BIN)/python -m benchmarks.restore
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

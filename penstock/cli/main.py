@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import cancel, check, consume, describe, kafka, publish, run, runs, worker
+from penstock.cli import audit, cancel, check, consume, describe, kafka, publish, run, runs, worker
 from penstock.cli.errors import Group
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command()(publish.publish)
 app.command()(consume.consume)
 app.add_typer(runs.app, name="runs")
 app.command()(cancel.cancel)
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

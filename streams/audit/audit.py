@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from streams.audit.checks.dead_letters import check_dead_letters
 from streams.audit.checks.executions import check_executions
-from streams.audit.checks.inputs import check_commands, check_inputs, check_runs
+from streams.audit.checks.inputs import check_commands, check_inputs
 from streams.audit.checks.offsets import check_offsets
 from streams.audit.checks.partitions import check_partition_counts
 from streams.audit.checks.results import check_results
 from streams.audit.checks.rows import check_rows
+from streams.audit.checks.runs import check_runs
 from streams.audit.checks.timers import check_timers
 from streams.audit.evidence import Evidence
 from streams.audit.layout import Layout

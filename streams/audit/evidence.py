@@ -12,8 +12,9 @@ from streams.audit.envelope import Envelope
 from streams.audit.layout import Layout
 from streams.audit.public import Cause, DeadLetter, Input, dead_letter_of, input_of, result_of
 from streams.audit.report import Findings
+from streams.audit.runs import RunStory, start_of
 from streams.audit.snapshot import Entry, Extent, Place
-from streams.audit.story import NodeStory, RunStory, start_of
+from streams.audit.story import NodeStory
 from streams.audit.tables import Changelog, Held
 
 

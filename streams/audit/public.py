@@ -13,8 +13,8 @@ from schemas.headers import header
 from schemas.ids import canonical_json, run_id_from_bytes
 from schemas.records import Position
 from streams.audit.digests import digest, meaning_of
+from streams.audit.runs import Result
 from streams.audit.snapshot import Entry
-from streams.audit.story import Result
 
 Cause = tuple[str, int, int]
 """Topic, partition and offset of the record that a dead letter is of."""

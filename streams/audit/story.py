@@ -1,11 +1,10 @@
-"""What the journals say of a node and of a run, folded by the rules of PROTOCOL.md and nothing else.
+"""What its journal says of a node, folded by the rules of PROTOCOL.md and nothing else.
 
 The first terminal record of (run, node, epoch) in the partition wins. Before it, the first `AttemptFailed` of a seq counts.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 from schemas.records import (
@@ -14,13 +13,11 @@ from schemas.records import (
     AttemptFailed,
     ErrorInfo,
     Failed,
-    Finished,
     NodeRecord,
     NodeStatus,
     Position,
     Skipped,
     Spent,
-    Started,
     Succeeded,
     Terminal,
 )
@@ -144,74 +141,6 @@ class NodeStory:
                 at,
                 f"{_name(record)}: failed at {says}; the last one was seq {last[0]}, attempt {last[1]}",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A `Started`, without its texts."""
-
-    at: Position
-    source: Position
-    source_key: bytes | None
-    input: str
-    input_meaning: str | None
-    input_hash: str
-    plan_hash: str
-    version: str
-    started_at: int
-    traceparent: str
-
-
-def start_of(record: Started, at: Position) -> Start:
-    """Return what the audit keeps of a `Started`."""
-    return Start(
-        at,
-        record.source,
-        record.source_key,
-        digest(record.input),
-        meaning(record.input),
-        sys.intern(record.input_hash),
-        sys.intern(record.plan_hash),
-        sys.intern(record.workflow_version),
-        record.started_at,
-        sys.intern(record.traceparent),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A record of the output topic: `outputs` has digests of meanings, `rest` is the object without them, as JSON, packed."""
-
-    at: Position
-    ce_id: str | None
-    digest: str
-    epoch: object
-    outputs: dict[str, str]
-    rest: bytes
-
-
-@dataclass(slots=True)
-class RunStory:
-    """One run: the first of `starts` counts. `unsettled`: a record of its is not consumed yet. `judged`: its journals are whole."""
-
-    run_id: str
-    partition: int
-    judged: bool
-    starts: list[Start] = field(default_factory=list)
-    cancels: list[Position] = field(default_factory=list)
-    finishes: list[tuple[Finished, Position]] = field(default_factory=list)
-    nodes: dict[tuple[str, int], NodeStory] = field(default_factory=dict)
-    results: list[Result] = field(default_factory=list)
-    unsettled: bool = False
-
-    @property
-    def start(self) -> Start | None:
-        """The one that counts."""
-        return self.starts[0] if self.starts else None
-
-    def node(self, node: str, epoch: int = 0) -> NodeStory:
-        """Return a node's story; an empty one if its journal has nothing of this run."""
-        return self.nodes.get((node, epoch)) or NodeStory()
 
 
 def _name(record: NodeRecord) -> str:

@@ -43,11 +43,9 @@ class Changelog:
         except (UndecodableRecord, ValueError) as error:
             findings.add("c.undecodable", entry.position, str(error))
             return None
-        if entry.key is None or entry.key == MARKER_KEY:
-            return None
-        key = entry.key.decode()
+        key = (entry.key or b"").decode()
         self._note(key, entry)
-        return key
+        return None if entry.key == MARKER_KEY else key
 
     def _note(self, key: str, entry: Entry) -> None:
         self._last[key] = entry.offset

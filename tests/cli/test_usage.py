@@ -14,7 +14,7 @@ LATER = [
     ["dead-letter", "list", "x"],
     ["replay", "x"],
     ["review", "list"],
-    ["audit", "run", "x"],
+    ["audit", "verify", "x"],
     ["providers"],
     ["console"],
     ["runs", "fork", "x"],
@@ -30,7 +30,7 @@ def test_a_later_command_is_unknown(args: list[str]) -> None:
 
 def test_version_and_help() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("penstock ")
-    for command in ("kafka", "check", "describe", "run", "worker", "publish", "consume", "runs", "cancel"):
+    for command in ("kafka", "check", "describe", "run", "worker", "publish", "consume", "runs", "cancel", "audit"):
         answer = CliRunner().invoke(app, [command, "--help"])
         assert answer.exit_code == 0
         assert len(answer.stdout) > 100

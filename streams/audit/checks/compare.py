@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.records import ErrorInfo, Spent
+from schemas.records import ErrorInfo, Position, Spent
 
 
 def differing(fields: Iterable[tuple[str, Any, Any]]) -> str:
@@ -30,3 +30,8 @@ def same_cost(said: object, wanted: float | None) -> bool:
 def same_error(said: ErrorInfo | None, wanted: ErrorInfo | None) -> tuple[Any, Any]:
     """Return what both errors say, without tracebacks: a message of one line."""
     return tuple(None if error is None else (error.kind, error.message, error.retryable) for error in (said, wanted))  # type: ignore[return-value]
+
+
+def text(at: Position) -> str:
+    """Return a place as people write it."""
+    return f"{at.topic}/{at.partition}/{at.offset}"

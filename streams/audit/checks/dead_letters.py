@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from schemas.ids import ce_id
 from schemas.records import Failed, Position
-from streams.audit.checks.compare import differing
+from streams.audit.checks.compare import differing, text
 from streams.audit.evidence import Evidence
 from streams.audit.public import Cause, DeadLetter
-from streams.audit.story import NodeStory, RunStory
+from streams.audit.runs import RunStory
+from streams.audit.story import NodeStory
 
 COMPARED = 1000
 """Characters of a message: a header may be cut, though not as short as this."""
@@ -55,8 +56,7 @@ def _check_missing(evidence: Evidence, failures: dict[str, _Failure], first: dic
 def _check_repeat(evidence: Evidence, letter: DeadLetter, first: DeadLetter) -> None:
     evidence.findings.figures.repeated_dead_letters += 1
     if (letter.key, letter.digest, letter.kind, letter.message) != (first.key, first.digest, first.kind, first.message):
-        where = f"{first.at.topic}/{first.at.partition}/{first.at.offset}"
-        evidence.findings.add("h.differs", letter.at, f"has the ce_id of {where}, and is another one")
+        evidence.findings.add("h.differs", letter.at, f"has the ce_id of {text(first.at)}, and is another one")
 
 
 def _check_refusal(evidence: Evidence, letter: DeadLetter) -> None:
@@ -89,7 +89,7 @@ def _check_letter(evidence: Evidence, letter: DeadLetter, failure: _Failure | No
         *_shown(run, letter),
     ]
     if wrong := differing(fields):
-        evidence.findings.add("h.differs", letter.at, f"{wrong} ({at.topic}/{at.partition}/{at.offset})")
+        evidence.findings.add("h.differs", letter.at, f"{wrong} ({text(at)})")
 
 
 def _shown(run: RunStory, letter: DeadLetter) -> list[tuple[str, str | None, str | None]]:

@@ -11,7 +11,8 @@ from schemas.codec import loads
 from schemas.records import Finished, NodeStatus, RunStatus, Spent
 from streams.audit.checks.compare import differing, same_cost
 from streams.audit.evidence import Evidence
-from streams.audit.story import Result, RunStory, Standing
+from streams.audit.runs import Result, RunStory
+from streams.audit.story import Standing
 
 Difference = tuple[str, Any, Any]
 

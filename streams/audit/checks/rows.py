@@ -8,7 +8,8 @@ from typing import Any
 from schemas.records import NodeRow, RunRow
 from streams.audit.checks.compare import differing, same_error, same_spent
 from streams.audit.evidence import Evidence
-from streams.audit.story import NodeStory, RunStory
+from streams.audit.runs import RunStory
+from streams.audit.story import NodeStory
 from streams.audit.tables import Held
 from topology.naming import RUN_TABLE, changelog_topic, node_table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.records import NodeRow, TimerRow
 from streams.audit.evidence import Evidence
-from streams.audit.story import RunStory
+from streams.audit.runs import RunStory
 from streams.audit.tables import Held
 from topology.naming import TIMERS_TABLE, changelog_topic, node_table
 

@@ -1,0 +1,98 @@
+"""`penstock audit`: hold what Penstock promises against what is in the topics."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.cli import logs, loops, output, target
+from penstock.cli.errors import FAILED
+from penstock.cli.options import AsJson, Bootstrap, WorkflowId
+
+if TYPE_CHECKING:
+    from streams.audit.audit import Terms
+    from streams.audit.report import Report, Violation
+    from streams.engine.config import EngineConfig
+
+app = typer.Typer(help="Whether the invariants hold on what is in the topics.", no_args_is_help=True)
+
+SHOWN = 20
+"""So many violations of one code are shown to people; `--json` has all."""
+
+
+@app.command("run")
+def run(
+    workflow_id: WorkflowId,
+    not_quiet: Annotated[
+        bool,
+        typer.Option("--not-quiet", help="Workers are at work: do not ask that everything is consumed and committed."),
+    ] = False,
+    max_repeated: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Allow so many repeated executions (those in flight at crashes)."),
+    ] = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read every topic and table of a workflow from the beginning and check them against each other.
+
+    The last line is `N violations`; exit 1 if there are any. Nothing is written and no group is joined.
+    """
+    from streams.audit.audit import Terms
+
+    logs.quiet()
+    report = loops.run(_audit(target.config_of(bootstrap), workflow_id, Terms(not not_quiet, max_repeated)))
+    if as_json:
+        _print_json(report)
+    else:
+        _print(report)
+    if report.violations:
+        raise typer.Exit(FAILED)
+
+
+async def _audit(config: EngineConfig, workflow_id: str, terms: Terms) -> Report:
+    from penstock.client import workflows
+    from streams.audit.read import audit_workflow
+
+    topics = await workflows.topics_on(config)
+    workflows.workflow_called(workflow_id, topics)
+    return await audit_workflow(config, workflow_id, topics, terms)
+
+
+def _print_json(report: Report) -> None:
+    for violation in report.violations:
+        output.line(dataclasses.asdict(violation))
+    counted = Counter(violation.code for violation in report.violations)
+    summary = {
+        "violations": len(report.violations),
+        "codes": dict(sorted(counted.items())),
+        **dataclasses.asdict(report.figures),
+        "notes": list(report.notes),
+    }
+    output.line({"summary": summary})
+
+
+def _print(report: Report) -> None:
+    figures = {name: value for name, value in dataclasses.asdict(report.figures).items() if value}
+    output.table(("figure", "count"), [(name.replace("_", " "), value) for name, value in figures.items()])
+    if report.violations:
+        output.table(("code", "where", "what"), _rows(report.violations))
+    for note in report.notes:
+        output.text(note)
+    output.text(f"{len(report.violations)} violations")
+
+
+def _rows(violations: tuple[Violation, ...]) -> Iterator[tuple[str, str, str]]:
+    """Yield the first ones of each code, and how many more there are."""
+    counted = Counter(violation.code for violation in violations)
+    shown: Counter[str] = Counter()
+    for violation in violations:
+        shown[violation.code] += 1
+        if shown[violation.code] <= SHOWN:
+            yield violation.code, violation.place, violation.message
+        elif shown[violation.code] == counted[violation.code]:
+            yield violation.code, "", f"and {counted[violation.code] - SHOWN} more"
