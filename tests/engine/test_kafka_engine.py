@@ -16,7 +16,7 @@ from schemas.records import NodeRow, OwnerMarker, RunRow
 from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.engine.restore import take
-from streams.errors import PositionLost, TopicMismatch, UndecodableRecord
+from streams.errors import EngineFailure, PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
 from tests.kafka_tools import engine_for, publish, read_all, read_until, results, running, unique, until_no_lag
 from tests.plans import CHAIN, DIAMOND, plan_of
@@ -228,6 +228,20 @@ async def test_a_row_that_cannot_be_decoded_stops_the_worker(bootstrap: str) -> 
     await _write(bootstrap, f"penstock.{plan.id}-a-changelog", 1, b"garbage")
     with pytest.raises(UndecodableRecord, match=f"penstock.{plan.id}-a-changelog/1/"):
         await engine_for(plan, {"a": answers({})}, bootstrap).run()
+
+
+async def test_an_attempt_that_raises_stops_the_worker(bootstrap: str) -> None:
+    """A node kind never does; should one, the worker must not run on without it."""
+
+    class Defective:
+        async def execute(self, node_input: NodeInput) -> Outcome:
+            raise ZeroDivisionError("a defect")
+
+    plan = plan_of({"a": ()}, unique("defect"))
+    with pytest.raises(EngineFailure, match="ZeroDivisionError: a defect"):
+        async with running(engine_for(plan, {"a": Defective()}, bootstrap)) as work:
+            await publish(bootstrap, plan.topic("input"), [{}], ["r"])
+            await work
 
 
 async def test_another_workflow_s_changelog_is_refused(bootstrap: str) -> None:
