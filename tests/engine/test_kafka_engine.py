@@ -238,10 +238,14 @@ async def test_an_attempt_that_raises_stops_the_worker(bootstrap: str) -> None:
             raise ZeroDivisionError("a defect")
 
     plan = plan_of({"a": ()}, unique("defect"))
-    with pytest.raises(EngineFailure, match="ZeroDivisionError: a defect"):
+
+    async def run() -> None:
         async with running(engine_for(plan, {"a": Defective()}, bootstrap)) as work:
             await publish(bootstrap, plan.topic("input"), [{}], ["r"])
             await work
+
+    with pytest.raises(EngineFailure, match="ZeroDivisionError: a defect"):
+        await run()
 
 
 async def test_another_workflow_s_changelog_is_refused(bootstrap: str) -> None:
