@@ -133,7 +133,9 @@ class Engine:
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)
         self._results = WrittenResults(self._output_topic)
-        self._positions = Positions(self._consumer, self._run_topic, self.config.resume_from_ms)
+        self._positions = Positions(
+            self._consumer, consumer_group(plan.id), self._run_topic, self.config.resume_from_ms
+        )
         self._repair = Repair(self._reader, self._changelogs, self._tables)
         restorer = Restorer(self._reader, kafka_log, self._changelogs, self.incarnation)
         self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
@@ -293,7 +295,7 @@ class Engine:
             self._timers.drop(partition)
             self._retirement.drop(partition)
         mine = self._membership.partitions(self._co_partitioned)
-        await self._results.load(self._consumer, self._reader, mine)
+        await self._results.load(self._reader, mine, self._positions.next)
         outputs = [place for place in self._membership.assigned if place.topic == self._output_topic]
         # Assigned so that its position can be committed; nobody reads it back.
         self._consumer.pause(*outputs)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.engine.committed import committed_of
 from streams.errors import PositionLost
 
 log = structlog.get_logger(__name__)
@@ -16,8 +16,9 @@ log = structlog.get_logger(__name__)
 class Positions:
     """The next offset of every assigned partition."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, run_topic: str, resume_from_ms: int | None) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, group: str, run_topic: str, resume_from_ms: int | None) -> None:
         self._consumer = consumer
+        self._group = group
         self._run_topic = run_topic
         self._resume_from_ms = resume_from_ms
         self._next: dict[TopicPartition, int] = {}
@@ -30,18 +31,22 @@ class Positions:
         """
         places = list(places)
         begins: dict[TopicPartition, int] = await self._consumer.beginning_offsets(places) if places else {}
-        found = await asyncio.gather(*(self._consumer.committed(place) for place in places))
-        committed = dict(zip(places, found, strict=True))
+        committed = await committed_of(self._consumer, self._group, places)
         gone = [place for place, at in committed.items() if at is not None and at < begins[place]]
         if gone:
             raise self._eaten(gone[0], committed[gone[0]] or 0, begins[gone[0]])
         new = [place for place, at in committed.items() if at is None]
         starts = await self._starts(new, begins)
-        for place, at in starts.items():
-            self._consumer.seek(place, at)
-        self._next = {place: committed[place] or starts.get(place, 0) for place in places}
+        self._next = {place: starts[place] if at is None else at for place, at in committed.items()}
+        for place, at in self._next.items():
+            self._consumer.seek(place, at)  # wherever aiokafka began by itself, see committed.py
         if self._next:
             await self._consumer.commit(self._next)
+
+    @property
+    def next(self) -> Mapping[TopicPartition, int]:
+        """The next offset to read of every assigned place."""
+        return self._next
 
     async def check(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
         """Raise `PositionLost` if records before a batch were deleted before anybody read them."""

@@ -6,7 +6,7 @@ row. What stands behind it was written by a batch whose rows may be lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -24,13 +24,13 @@ class WrittenResults:
         self._written: dict[int, set[str]] = {}
 
     async def load(
-        self, consumer: AIOKafkaConsumer, reader: AIOKafkaConsumer, partitions: Iterable[int]
+        self, reader: AIOKafkaConsumer, partitions: Iterable[int], committed: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
-        """Read each partition from its committed position to its end; return the ends."""
+        """Read each partition from its `committed` position to its end; return the ends."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         ends: dict[TopicPartition, int] = await reader.end_offsets(places) if places else {}
         starts = await reader.beginning_offsets(places) if places else {}
-        begin = {place: max(await consumer.committed(place) or 0, starts[place]) for place in places}
+        begin = {place: max(committed.get(place, 0), starts[place]) for place in places}
         behind = {place for place in places if begin[place] < ends[place]}
         self._written = {place.partition: set() for place in places}
         if not behind:
