@@ -34,8 +34,8 @@ class EngineConfig:
     """How long one request may hang: a cut connection is found out this late."""
     delivery_timeout_ms: int = 3_600_000
     """How long a record waits for a broker that is away: the worker keeps what it has and goes on when the broker is back."""
-    takeover_timeout_s: float = 180.0
-    """How long a takeover may fail before the worker gives up."""
+    takeover_timeout_s: float = 600.0
+    """How long a takeover may take, or fail again and again, before the worker gives up."""
     resume_from_ms: int | None = None
     """Where to read on when the group has no committed position (epoch ms; 0 is the beginning). None: refuse."""
     lease_folder: Path | None = None

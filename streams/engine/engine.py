@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -82,6 +82,7 @@ class Engine:
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
         self._paused = False
         self._next_sweep = 0
+        self._awake_at = time.monotonic()
 
     def stop(self) -> None:
         """Ask for a drain: nothing new is launched, what is in flight ends and is published, offsets are committed."""
@@ -102,6 +103,7 @@ class Engine:
         async with AsyncExitStack() as stack:
             stack.enter_context(lease(self.config.lease_folder, self.incarnation))
             await self._build(stack, partitions)
+            self._awake_at = time.monotonic()
             while not self._stopping.is_set():
                 self._raise_failure()
                 await self._turn()
@@ -169,26 +171,29 @@ class Engine:
     async def _turn(self) -> None:
         if self._membership.pending:
             await self._take_over()
-        generation, began = self._membership.generation, time.monotonic()
+            self._awake_at = time.monotonic()
+        generation = self._membership.generation
         batch: Batch = await self._consumer.getmany(
             timeout_ms=self._wait_ms(), max_records=self.config.max_poll_records
         )
         async with self._batch:
             current = generation == self._membership.generation and not self._membership.pending
-            if current and not self._stalled_since(began):
-                await self._handle(batch, began)
+            if current and not self._stalled():
+                await self._handle(batch)
             else:
                 self._give_back(batch)
             await self._offsets.commit_if_due()
             await self._sweep()
         await self._resume()
         self._limit_intake()
+        if not self._membership.pending and not self._stalled():
+            self._awake_at = time.monotonic()
 
     def _wait_ms(self) -> int:
         due = self._timers.next_due()
         return IDLE_MS if due is None else max(0, min(IDLE_MS, due - now_ms()))
 
-    async def _handle(self, batch: Batch, began: float) -> None:
+    async def _handle(self, batch: Batch) -> None:
         """Handle a batch and apply what follows."""
         await self._positions.check(batch)
         for records in batch.values():
@@ -199,8 +204,7 @@ class Engine:
         effects.rows |= self._retire()
         effects.sends = self._results.not_written(effects.sends)
         try:
-            launch = partial(self._launch, began=began)
-            offsets = await apply(effects, self._log, self._repair, launch, self._launcher.abort)
+            offsets = await apply(effects, self._log, self._repair, self._launch, self._launcher.abort)
         except OwnershipLost:
             self._lose_ownership()
             return  # not applied: whoever owns the partitions next reads the batch again
@@ -217,16 +221,20 @@ class Engine:
             self._tables.put(*address, row)
         return rows
 
-    def _launch(self, launches: Mapping[Address, str], began: float) -> None:
+    def _launch(self, launches: Mapping[Address, str]) -> None:
         """Launch, unless this worker slept while the rows were written: then they may be another's already."""
-        if launches and self._stalled_since(began):
+        if launches and self._stalled():
             return
         # In a partition that is not caught up the result may be there already: `_resume` launches what is left then.
         self._launcher.launch(launches, self._takeover.caught_up)
 
-    def _stalled_since(self, began: float) -> bool:
-        """Say whether this process stood still for longer than its session: then the group has gone on without it."""
-        if (time.monotonic() - began) * 1000 < self.config.session_timeout_ms:
+    def _stalled(self) -> bool:
+        """Say whether this process stood still for longer than its session: then the group has gone on without it.
+
+        Counted from the end of the last turn that was awake, so that no moment is outside of it: wherever the process was
+        stopped, what was fetched before is not handled on tables that are another worker's by now.
+        """
+        if (time.monotonic() - self._awake_at) * 1000 < self.config.session_timeout_ms:
             return False
         self._rejoin("stood still for longer than its session")
         return True
@@ -276,7 +284,12 @@ class Engine:
             try:
                 if not await self._membership.settled():
                     return  # revoked, and not assigned yet
-                await self._take_over_once()
+                async with asyncio.timeout(self.config.takeover_timeout_s):
+                    await self._take_over_once()
+            except TimeoutError:
+                raise EngineFailure(
+                    f"a takeover of partitions got nowhere within {self.config.takeover_timeout_s:.0f} s"
+                ) from None
             except (IllegalStateError, KafkaError) as error:
                 self._membership.pending = True  # a rebalance in the middle, or no broker: begin again
                 if time.monotonic() > last:
@@ -311,18 +324,31 @@ class Engine:
                 return  # a rebalance in the middle, or no broker: with the next turn
             for partition in partitions:
                 self._results.caught_up(partition)
-            self._launcher.relaunch(partitions, self._assignor.live)
+            async with self._batch:
+                await self._relaunch(partitions)
         if self._takeover.complete:
             self.ready.set()
+
+    async def _relaunch(self, partitions: Iterable[int]) -> None:
+        """Launch again what nobody works on, once the rows say that this worker does."""
+        if self._membership.pending:
+            return
+        rows = self._launcher.claim(partitions, self._assignor.live)
+        try:
+            if rows:
+                await self._repair.write(rows)
+                self._launcher.launch_claimed(rows)
+        except OwnershipLost:
+            self._lose_ownership()
 
     async def _sweep(self) -> None:
         """Now and then look for attempts that should have ended long ago, and for foreign writes."""
         if now_ms() < self._next_sweep or self._membership.pending or not self._takeover.complete:
             return
         self._next_sweep = now_ms() + SWEEP_MS
-        self._launcher.relaunch(self._tables.partitions(), self._assignor.live)
         self._launcher.forget_read_back()
         try:
+            await self._relaunch(self._tables.partitions())
             if not await self._repair.look(self._tables.partitions()):
                 self._lose_ownership()
         except KafkaError as error:

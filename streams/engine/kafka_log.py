@@ -13,9 +13,11 @@ from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from streams.engine.log import Outgoing
+
+RETRY_S = 0.1
 
 
 class _Ticket:
@@ -111,14 +113,15 @@ class KafkaLog:
         return await self._handed_over(partial(self._producer.send, r.topic, r.value, key=r.key, headers=headers))
 
     async def _handed_over(self, hand: Callable[[], Awaitable[asyncio.Future[Any]]]) -> asyncio.Future[Any]:
-        """Hand over to the producer; while its buffer is full (no broker), wait for room: nothing was taken yet."""
+        """Hand over to the producer; while there is no broker (its buffer is full, a topic is not known yet), wait: nothing was taken."""
         last = time.monotonic() + self._delivery_timeout_s
         while True:
             try:
                 return await hand()
-            except KafkaTimeoutError:
+            except (KafkaTimeoutError, UnknownTopicOrPartitionError):
                 if time.monotonic() > last:
                     raise
+                await asyncio.sleep(RETRY_S)
 
     async def _settle(
         self, tickets: Sequence[_Ticket], sent: Sequence[tuple[asyncio.Future[Any], list[Member]]]

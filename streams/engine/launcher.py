@@ -47,7 +47,7 @@ class Launcher:
         self._ended: dict[Key, int] = {}
 
     def launch(self, launches: Mapping[Address, str], allowed: Callable[[int], bool]) -> None:
-        """Launch attempts whose rows are durable; in partitions not `allowed` yet `relaunch` does it later."""
+        """Launch attempts whose rows are durable; in partitions not `allowed` yet they are claimed later."""
         for (table, partition, key), node in launches.items():
             row = self._tables.get(table, partition, key)
             if allowed(partition) and isinstance(row, NodeRow):
@@ -58,13 +58,27 @@ class Launcher:
         for node, run_id in aborts:
             self._executor.abort(node, run_id)
 
-    def relaunch(self, partitions: Iterable[int], live: frozenset[str]) -> None:
-        """Launch attempts nobody of the `live` incarnations works on."""
+    def claim(self, partitions: Iterable[int], live: frozenset[str]) -> dict[Address, Row | None]:
+        """Return the rows of attempts nobody of the `live` incarnations works on, as this worker's own from now.
+
+        They are written before they are launched: should the partition move on, its next owner must see who is at work.
+        """
+        rows: dict[Address, Row | None] = {}
         for partition in partitions:
-            for table, key in self._tables.running(partition):
-                row = self._tables.get(table, partition, key)
+            for table, run_id in self._tables.running(partition):
+                row = self._tables.get(table, partition, run_id)
                 if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row, live):
-                    self._launch(self._node_of[table], partition, row)
+                    rows[(table, partition, run_id)] = replace(
+                        row, incarnation=self._incarnation, launched_at=self._clock()
+                    )
+        return rows
+
+    def launch_claimed(self, rows: Mapping[Address, Row | None]) -> None:
+        """Launch claimed rows, now durable."""
+        for address, row in rows.items():
+            if isinstance(row, NodeRow):
+                self._tables.put(*address, row)
+                self._launch(self._node_of[address[0]], address[1], row)
 
     def forget_read_back(self) -> None:
         """Drop published attempts whose rows have moved on."""
@@ -93,6 +107,9 @@ class Launcher:
 
     def _is_orphan(self, node: str, row: NodeRow, live: frozenset[str]) -> bool:
         """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""
+        key = (node, row.run_id, row.epoch, row.seq)
+        if key in self._executor or key in self._ended:
+            return False
         overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < self._clock()
         return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
 

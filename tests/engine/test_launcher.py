@@ -53,7 +53,7 @@ class World:
         self.tables.put("n", 0, row.run_id, row)
 
     def relaunch(self, live: frozenset[str] = LIVE) -> None:
-        self.launcher.relaunch([0], live)
+        self.launcher.launch_claimed(self.launcher.claim([0], live))
 
 
 async def turns() -> None:
@@ -193,3 +193,17 @@ async def test_a_timeout_of_the_node_s_own_is_a_failed_attempt(world: World) -> 
     await turns()
     ((_, (sent,)),) = world.log.calls  # type: ignore[misc]
     assert isinstance(decode(sent.value), AttemptFailed)
+
+
+async def test_what_is_made_again_is_claimed_first(world: World) -> None:
+    """The next owner must see who is at work: with the dead owner's name on the row it would make the attempt once more."""
+    world.row(replace(RUNNING, incarnation="dead", launched_at=5))
+    world.now[0] = 70
+    rows = world.launcher.claim([0], LIVE)
+    (row,) = rows.values()
+    assert isinstance(row, NodeRow)
+    assert (row.incarnation, row.launched_at, row.seq, row.attempt) == ("me", 70, 1, 1)
+    assert len(world.executor) == 0, "not before the row is durable"
+    world.launcher.launch_claimed(rows)
+    assert len(world.executor) == 1
+    assert world.launcher.claim([0], LIVE) == {}
