@@ -93,16 +93,19 @@ async def test_every_changelog_record_says_whose_it_is() -> None:
     assert (decode(row.value or b""), tombstone.value) == (RUNNING, None)
     assert [header(r.headers, "penstock.owner_epoch") for r in log.taken] == ["7", "7"]
     assert changelogs.last_offset == {("n", 1): 6}
-    assert changelogs.take_foreign() == {}
+    assert changelogs.foreign == {}
 
 
 async def test_a_gap_between_own_offsets_is_a_foreign_write() -> None:
     changelogs = OwnedChangelogs(Log(5, 8, 9, 12), {"n": "t"})
     changelogs.own(("n", 1), 1, 4)
     await changelogs.write(dict.fromkeys([("n", 1, "a"), ("n", 1, "b"), ("n", 1, "c"), ("n", 1, "d")]))
-    found = changelogs.take_foreign()
+    found = dict(changelogs.foreign)
     assert found == {("n", 1): (6, 12)}
-    assert changelogs.take_foreign() == {}
+    changelogs.forget_foreign(("n", 1), (0, 1))
+    assert changelogs.foreign == found, "one that has grown since it was looked at stays"
+    changelogs.forget_foreign(("n", 1), found[("n", 1)])
+    assert changelogs.foreign == {}
 
 
 async def test_what_is_not_owned_cannot_be_written() -> None:
