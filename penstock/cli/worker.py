@@ -84,7 +84,7 @@ def _providers(plans: list[WorkflowPlan], known: Settings, local_model: bool) ->
 
 async def _work(plans: list[WorkflowPlan], config: EngineConfig, providers: ProviderRegistry, as_json: bool) -> None:
     from streams.bootstrap import engine_of
-    from streams.engine.topics import ensure_topics
+    from streams.engine.topics import ensure_topics, warn_of_retention
     from streams.nodes import Resources
 
     resources = Resources(providers)
@@ -92,6 +92,8 @@ async def _work(plans: list[WorkflowPlan], config: EngineConfig, providers: Prov
         engines = [engine_of(plan, resources, config) for plan in plans]
         _stop_on_signal(engines)
         counts = [await ensure_topics(plan, config) for plan in plans]
+        for plan in plans:
+            await warn_of_retention(plan, config)
         ready = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]
         try:
             await _run_all(engines)

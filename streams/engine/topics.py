@@ -40,7 +40,6 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
         missing = [topic for topic in _wanted(plan, count, copies) if topic.name not in existing]
         await _create(admin, missing)
         await _until_visible(admin, [topic.name for topic in missing])
-        await _warn_of_retention(plan, admin)
         return count
     finally:
         await admin.close()
@@ -69,9 +68,14 @@ async def _default_replication(admin: AIOKafkaAdminClient) -> int:
     return int(told) if told else min(3, len(brokers))
 
 
-async def _warn_of_retention(plan: WorkflowPlan, admin: AIOKafkaAdminClient) -> None:
+async def warn_of_retention(plan: WorkflowPlan, config: EngineConfig) -> None:
     """Say when inputs outlive the state of their runs: such a run can be started no second time, and not be redriven either."""
-    kept = int(await _config(admin, ConfigResourceType.TOPIC, plan.topic("input"), "retention.ms") or -1)
+    admin = admin_of(config)
+    await start(admin, config.bootstrap)
+    try:
+        kept = int(await _config(admin, ConfigResourceType.TOPIC, plan.topic("input"), "retention.ms") or -1)
+    finally:
+        await admin.close()
     if kept < 0 or kept > plan.state_retention_ms:
         log.warning(
             "state_retention_ms is shorter than the input topic's retention: a run whose state was dropped cannot be redriven",

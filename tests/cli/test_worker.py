@@ -44,7 +44,9 @@ def test_from_publish_to_consume(cli: Cli, workflow: tuple[str, Path]) -> None:
 
     for command in (["consume", workflow_id], ["runs", "show", published.json[0]["run_id"]]):
         assert '{"n":4}' in cli(*command, *(["--max", "3"] if command[0] == "consume" else [])).out
-    assert _end(worker)[0] == 0
+    code, err = _end(worker)
+    assert code == 0
+    assert err.count("state_retention_ms is shorter than the input topic's retention") == 1
 
 
 def test_a_named_run_is_one_run(cli: Cli, workflow: tuple[str, Path]) -> None:
