@@ -24,7 +24,13 @@ def main() -> int:
         rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM documents ORDER BY document_id").fetchall()
     table = Table(title=f"{len(rows)} rows in {path}", expand=True)
     for column in COLUMNS:
-        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if column == "summary" else None)
+        table.add_column(
+            column,
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if column == "summary" else None,
+            min_width=20 if column == "summary" else None,
+        )
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     Console().print(table)
