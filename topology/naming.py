@@ -69,26 +69,6 @@ def output_topic(workflow: str) -> str:
     return legal_topic(f"{workflow}.output")
 
 
-def tokens_topic(workflow: str) -> str:
-    """Token deltas of nodes with `stream: true`."""
-    return legal_topic(f"{workflow}.tokens")
-
-
-def requests_topic(workflow: str, node: str) -> str:
-    """Work for somebody else's stream app."""
-    return legal_topic(f"{workflow}.{_part(node)}.requests")
-
-
-def routes_topic(workflow: str, node: str) -> str:
-    """Cached decisions of a router."""
-    return legal_topic(f"{workflow}.{_part(node)}.routes")
-
-
-def effects_topic(workflow: str, node: str) -> str:
-    """Where equal idempotency keys of different runs meet."""
-    return legal_topic(f"{workflow}.{_part(node)}.effects")
-
-
 def node_table(node: str) -> str:
     """The table of `node`'s rows."""
     return _part(node)

@@ -4,28 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-ErrorKind = Literal[
-    "timeout",
-    "rate_limited",  # 429
-    "provider_unavailable",  # 408, 409, 5xx, connection errors, truncated streams
-    "provider_refused",  # other 4xx
-    "malformed_output",  # not JSON, or not an object
-    "schema",  # JSON, but it breaks the output schema
-    "refusal",
-    "length",  # finish_reason=length
-    "handler",  # a handler raised
-    "template",
-    "expression",
-    "too_large",
-    "budget",
-    "run_id_conflict",
-    "invalid_json",
-    "input_schema",
-    "null_input",
-    "internal",  # a bug of ours, or of a library, in a node
-]
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

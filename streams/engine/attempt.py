@@ -10,7 +10,7 @@ import orjson
 
 from schemas.records import AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.core.compiled import inputs_of
-from streams.core.limits import MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_TRACEBACK, cut
+from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW, MAX_TRACEBACK, cut
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
@@ -34,7 +34,16 @@ async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock
     spent = Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd)
     if isinstance(outcome, Done):
         record = Succeeded(
-            row.run_id, plan.id, row.epoch, row.seq, row.attempt, output, spent, outcome.model, began, clock()
+            row.run_id,
+            plan.id,
+            row.epoch,
+            row.seq,
+            row.attempt,
+            output,
+            spent,
+            cut(outcome.model, MAX_KEY),
+            began,
+            clock(),
         )
     else:
         error = _error_of(outcome.error)
@@ -46,8 +55,8 @@ async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock
             row.attempt,
             error,
             spent,
-            outcome.model,
-            outcome.raw,
+            cut(outcome.model, MAX_KEY),
+            cut(outcome.raw, MAX_RAW),
             began,
             clock(),
         )

@@ -25,8 +25,8 @@ class WrittenResults:
 
     async def load(
         self, reader: AIOKafkaConsumer, partitions: Iterable[int], committed: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        """Read each partition from its `committed` position to its end; return the ends."""
+    ) -> None:
+        """Read each partition from its `committed` position to its end."""
         places = [TopicPartition(self._topic, partition) for partition in partitions]
         ends: dict[TopicPartition, int] = await reader.end_offsets(places) if places else {}
         starts = await reader.beginning_offsets(places) if places else {}
@@ -34,12 +34,11 @@ class WrittenResults:
         behind = {place for place in places if begin[place] < ends[place]}
         self._written = {place.partition: set() for place in places}
         if not behind:
-            return ends
+            return
         reader.assign(list(behind))
         for place in behind:
             reader.seek(place, begin[place])
         await read_to(reader, {place: ends[place] for place in behind}, self._note)
-        return ends
 
     def _note(self, record: ConsumerRecord) -> None:
         self._written[record.partition].add(header(record.headers, names.CE_ID) or "")

@@ -122,6 +122,8 @@ OUTCOMES: dict[str, Outcome] = {
     "a wait beyond 64 bits": Failed(NodeError("handler", "later", True, 10**33)),
     "a lone surrogate in a message": Failed(NodeError("handler", "no such file: \udcff", True)),
     "a lone surrogate in a traceback": Failed(NodeError("handler", "m", True, None, "\udcff")),
+    "a lone surrogate in a raw answer": Failed(NodeError("schema", "m", True), model="m\udcff", raw="\udcff" * 9),
+    "a lone surrogate in a model's name": Done({}, model="m\udcff"),
     "an output nested too deeply": Done(deep(300)),
 }
 
