@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos bench-restore clean
+.PHONY: help install demo test lint format chaos drills bench-restore clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,10 @@ RATE ?= 25
 chaos: $(STAMP) ## Kill, freeze and cut off workers and broker under load, then audit (MINUTES, WORKERS, SEED, RATE)
 	@set -e; for seed in $(SEEDS); do \
 	  $(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --workers $(WORKERS) --seed $$seed --rate $(RATE); done
+
+drills: $(STAMP) ## Kill workers, kill the broker, freeze a worker, restart workers: each under load, from outside
+	@set -e; $(BIN)/python -m benchmarks.drills kill --runs 5000 --rate 50 --seconds 90; \
+	for drill in broker zombie rolling; do $(BIN)/python -m benchmarks.drills $$drill; done
 
 bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 	$(BIN)/python -m benchmarks.restore

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from streams.core.prices import Price
 from streams.errors import PenstockError
-from streams.providers.config import DEFAULT_PROVIDER, Price, ProviderConfig
+from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
 
 CONFIG_FILE = "penstock.toml"
 _NO_KEY = "none"

@@ -90,6 +90,8 @@ def _convert_of(kind: Any, of_class: Callable[[type], Convert]) -> Convert | Non
         return _unless_none(_convert_of(inner, of_class))
     if typing.get_origin(kind) is Mapping:
         return _each(_convert_of(typing.get_args(kind)[1], of_class))
+    if typing.get_origin(kind) is tuple:
+        return _sequence(_convert_of(typing.get_args(kind)[0], of_class))
     return of_class(kind)
 
 
@@ -99,6 +101,11 @@ def _unless_none(convert: Convert | None) -> Convert | None:
 
 def _each(convert: Convert | None) -> Convert | None:
     return None if convert is None else lambda value: {key: convert(item) for key, item in value.items()}
+
+
+def _sequence(convert: Convert | None) -> Convert:
+    """Tuples on both sides: fastavro writes them as arrays, and a row with a list in it would not be hashable data."""
+    return tuple if convert is None else lambda values: tuple(convert(value) for value in values)
 
 
 def _lower_class(cls: type) -> Convert:

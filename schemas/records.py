@@ -81,6 +81,37 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RedriveRequested:
+    """Somebody asked for a failed node to be run again. `epoch` is the one that failed, None: the last one opened before this."""
+
+    run_id: str
+    node: str
+    epoch: int | None
+    edit: Json | None
+    requested_by: str | None
+    requested_at: int
+    source: Position
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOpened:
+    """Nodes `reopen` run anew: `node` with `edit` (a JSON merge patch of what it sees), the others with its part for the input."""
+
+    run_id: str
+    epoch: int
+    previous: int
+    node: str
+    reopen: tuple[str, ...]
+    edit: Json | None
+    plan_hash: str
+    workflow_version: str
+    requested_by: str | None
+    requested_at: int
+    opened_at: int
+    source: Position
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The epoch's result was written."""
 
@@ -107,6 +138,10 @@ class Succeeded:
     model: str | None
     started_at: int
     finished_at: int
+    launch: int = 0
+    metered: bool = True
+    raw: str | None = None
+    prompt_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +159,67 @@ class AttemptFailed:
     raw: str | None
     started_at: int
     finished_at: int
+    launch: int = 0
+    metered: bool = True
+    prompt_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDeferred:
+    """No call was made, or none that counts: the provider is not to be called now. The attempt is made again at `due_at`."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    attempt: int
+    launch: int
+    reason: str
+    message: str
+    model: str | None
+    due_at: int
+    deferred_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallLost:
+    """Launch `launch` of attempt `seq` will not be heard of, or not be waited for: what it may have used is charged."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    launch: int
+    charged: Spent
+    lost_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSwitched:
+    """The node goes on with another model from attempt `seq` on, and why."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    from_model: str
+    to_model: str
+    reason: str
+    switched_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command that was not carried out, and why."""
+
+    run_id: str
+    node: str
+    epoch: int
+    command: str
+    reason: str
+    requested_by: str | None
+    refused_at: int
+    source: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +248,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Terminal: the node was not to run, and why."""
+    """Terminal: the node was not to run, and why. `stopped`: a node above it stopped the run, so nothing below it runs either."""
 
     run_id: str
     node: str
@@ -160,17 +256,19 @@ class Skipped:
     seq: int
     reason: str
     finished_at: int
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Terminal: the run was cancelled before the node ended."""
+    """Terminal: the run was cancelled before the node ended; `reason` says by what, None where somebody asked for it."""
 
     run_id: str
     node: str
     epoch: int
     seq: int
     finished_at: int
+    reason: str | None = None
 
 
 # ---- {wf}.retry -----------------------------------------------------------------------------------------------------
@@ -197,11 +295,17 @@ class Gathered:
 
     status: NodeStatus
     output: Json | None = None
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """The state of one node of one run. `seq` never restarts within an epoch; `incarnation` is the owner of a running attempt."""
+    """The state of one node of one run. `seq` never restarts within an epoch; `incarnation` is the owner of a running attempt.
+
+    `launch` counts the launches of `seq`, `deferrals` how often it was put off. `choice` is the model in use (0: the first), `tries_before` the attempts made with
+    those before it. `epochs` has the epoch of each source that was reopened, `opened` the last one opened, `ahead` records
+    that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order.
+    """
 
     run_id: str
     status: NodeStatus = "pending"
@@ -222,11 +326,23 @@ class NodeRow:
     spent: Spent = Spent()
     model: str | None = None
     traceparent: str | None = None
+    launch: int = 0
+    choice: int = 0
+    tries_before: int = 0
+    deferrals: int = 0
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    opened: int = 0
+    ahead: tuple[bytes, ...] = ()
+    edits: tuple[Json, ...] = ()
+    deadline_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
-    """What the run's row keeps of a node: enough for the result. `last_seq` keeps a repeated record from being charged twice."""
+    """What the run's row keeps of a node: enough for the result. `last_seq` keeps a repeated record from being charged twice.
+
+    `epoch` is the one it last ran in; `spent` is of all epochs.
+    """
 
     status: NodeStatus = "pending"
     attempts: int = 0
@@ -237,11 +353,24 @@ class NodeOutcome:
     started_at: int | None = None
     finished_at: int | None = None
     output: Json | None = None
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRedrive:
+    """A `RedriveRequested` that waits for the end of the running epoch. `meant` is the epoch it names, `opens` the one it would open."""
+
+    request: RedriveRequested
+    meant: int
+    opens: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """The state of one run, folded from `{wf}.run` and every node's journal; `retired` once its nodes' rows were dropped."""
+    """The state of one run, folded from `{wf}.run` and every node's journal; `retired` once its nodes' rows were dropped.
+
+    `redrives` wait for the epoch's end, encoded with the epoch each may open; `opening` is one that was sent and not read back.
+    """
 
     run_id: str
     status: RunStatus = "running"
@@ -255,6 +384,11 @@ class RunRow:
     finished_at: int | None = None
     traceparent: str | None = None
     retired: bool = False
+    redrives: tuple[QueuedRedrive, ...] = ()
+    opening: int | None = None
+    ahead: tuple[bytes, ...] = ()
+    epoch_started_at: int | None = None
+    opened_by: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +405,38 @@ class TimerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reservation:
+    """What one launch may use at most: tokens, US dollars; `day` is the UTC date it is charged to."""
+
+    tokens: int
+    cost_usd: float
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What a run has used and what its calls in flight may use, by `node/epoch/seq/launch`."""
+
+    run_id: str
+    max_tokens: int | None
+    max_cost_usd: float | None
+    spent_tokens: int = 0
+    spent_cost_usd: float = 0.0
+    reserved: Mapping[str, Reservation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """What the runs of one partition have used on a day (a UTC date), and what their calls in flight may use."""
+
+    day: str
+    spent_tokens: int = 0
+    spent_cost_usd: float = 0.0
+    reserved_tokens: int = 0
+    reserved_cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerMarker:
     """Written by a worker that takes over a changelog partition: rows of a lower owner epoch after it do not count."""
 
@@ -278,10 +444,10 @@ class OwnerMarker:
     incarnation: str
 
 
-RunRecord = Started | CancelRequested | Finished
+RunRecord = Started | CancelRequested | RedriveRequested | EpochOpened | Finished
 Terminal = Succeeded | Failed | Skipped | Cancelled
-NodeRecord = Terminal | AttemptFailed | AttemptDue
-Row = NodeRow | RunRow | TimerRow
+NodeRecord = Terminal | AttemptFailed | AttemptDeferred | AttemptDue | CallLost | ModelSwitched | Refused
+Row = NodeRow | RunRow | TimerRow | LedgerRow | DayRow
 Record = RunRecord | NodeRecord | RetryScheduled | Row | OwnerMarker
 
 TERMINAL = (Succeeded, Failed, Skipped, Cancelled)

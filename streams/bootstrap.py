@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from streams.core.compiled import compile_workflow
+from streams.core.compiled import Prices, compile_workflow
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
+from streams.errors import ProviderConfigError
 from streams.nodes import build
 from streams.nodes.resources import Resources
 from topology.plan import WorkflowPlan
@@ -15,7 +16,23 @@ def engine_of(plan: WorkflowPlan, resources: Resources, config: EngineConfig) ->
 
     Raises:
         HandlerImportError: a handler that does not import, with file and line.
-        ProviderConfigError: a model without a provider.
+        ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
     """
     nodes = {node.id: build(node, plan.id, resources) for node in plan.nodes}
-    return Engine(compile_workflow(plan), nodes, config)
+    return Engine(compile_workflow(plan, prices_of(plan, resources)), nodes, config)
+
+
+def prices_of(plan: WorkflowPlan, resources: Resources) -> Prices:
+    """Return what each model costs at most; ProviderConfigError if a budget in dollars cannot be kept for want of a price."""
+    models = {model for node in plan.nodes if node.llm for model in node.llm.models} if plan.has_ledger else set()
+    prices = {model: resources.providers.price_of(model) for model in sorted(models)}
+    unknown = [model for model, price in prices.items() if price is None]
+    in_dollars = [
+        name for name in ("budget", "daily_budget") if (b := getattr(plan, name)) and b.max_cost_usd is not None
+    ]
+    if unknown and in_dollars:
+        raise ProviderConfigError(
+            f"workflow {plan.id!r}: {in_dollars[0]}.max_cost_usd cannot be kept: the price of model {unknown[0]!r} is not "
+            "known. Set it in penstock.toml (providers.NAME.prices), or limit max_tokens instead"
+        )
+    return prices

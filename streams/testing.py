@@ -20,9 +20,9 @@ from schemas import codec
 from schemas.headers import Headers, header, headers_of
 from schemas.records import NodeRow, Record, Row
 from streams.core.changelog import ChangelogFold
-from streams.core.compiled import compile_workflow
+from streams.core.compiled import Prices, compile_workflow
 from streams.core.inbound import Inbound
-from streams.core.outcome import Done, Failed, NodeInput, Outcome
+from streams.core.outcome import Deferred, Done, Failed, NodeInput, Outcome
 from streams.core.transition import Moment
 from streams.engine.apply import apply
 from streams.engine.attempt import Node, attempt
@@ -130,12 +130,13 @@ class TopologyTestDriver:
         nodes: Mapping[str, Node] | None = None,
         build_node: Callable[[Any], Node] | None = None,
         jitter: float = 0.0,
+        prices: Prices | None = None,
     ) -> None:
         self.plan = plan
         self.now = 0
         self.jitter = jitter
         self.executions: list[NodeInput] = []
-        self._workflow = compile_workflow(plan)
+        self._workflow = compile_workflow(plan, prices)
         self._nodes = {n.id: (nodes or {}).get(n.id) or _built(build_node, n) for n in plan.nodes}
         self._topic_of = _topic_names(plan)
         self._changelog_of = {table.name: table.changelog for table in plan.tables}
@@ -253,10 +254,11 @@ class TopologyTestDriver:
             return True
         if self._relaunch:  # everything that was there at the restart has been read
             self._relaunch = False
-            self._relaunch_orphans()
+            self._processor.relaunch(self._orphans())
+            self._apply()
             return True
         self._processor.fire_timers()
-        if self._processor.effects.sends:
+        if self._processor.effects.rows:
             self._apply()
             return True
         return self._execute_next()
@@ -293,12 +295,14 @@ class TopologyTestDriver:
         gone = set(aborts)
         self._launched = {a: v for a, v in self._launched.items() if (v[0], v[2].run_id) not in gone}
 
-    def _relaunch_orphans(self) -> None:
-        for node in self.plan.nodes:
-            for partition in range(PARTITIONS):
-                for key, row in self._tables.rows(node.table, partition):
-                    if isinstance(row, NodeRow) and row.status == "running" and row.incarnation != self._incarnation:
-                        self._launched[(node.table, partition, key)] = (node.id, partition, row)
+    def _orphans(self) -> list[Address]:
+        return [
+            (node.table, partition, key)
+            for node in self.plan.nodes
+            for partition in range(PARTITIONS)
+            for key, row in self._tables.rows(node.table, partition)
+            if isinstance(row, NodeRow) and row.status == "running" and row.incarnation != self._incarnation
+        ]
 
     def _execute_next(self) -> bool:
         if not self._launched:
@@ -361,7 +365,7 @@ class Scripted:
 
 def answers(*outcomes: Outcome | Mapping[str, Any] | Callable[[NodeInput], Outcome]) -> Scripted:
     """Return a node that gives these outcomes in turn; a mapping stands for `Done` with that output."""
-    ready = (o if isinstance(o, Done | Failed) or callable(o) else Done(dict(o)) for o in outcomes)
+    ready = (o if isinstance(o, Done | Failed | Deferred) or callable(o) else Done(dict(o)) for o in outcomes)
     return Scripted(tuple(ready), [])
 
 

@@ -11,20 +11,30 @@ from pathlib import Path
 
 from schemas.codec import encode
 from schemas.records import (
+    AttemptDeferred,
     AttemptDue,
     AttemptFailed,
+    CallLost,
     Cancelled,
     CancelRequested,
+    DayRow,
+    EpochOpened,
     ErrorInfo,
     Failed,
     Finished,
     Gathered,
     Json,
+    LedgerRow,
+    ModelSwitched,
     NodeOutcome,
     NodeRow,
     OwnerMarker,
     Position,
+    QueuedRedrive,
     Record,
+    RedriveRequested,
+    Refused,
+    Reservation,
     RetryScheduled,
     RunRow,
     Skipped,
@@ -100,6 +110,75 @@ V1: Mapping[str, Record] = {
 }
 
 
+REQUEST = RedriveRequested(
+    "order 7", "extract", 0, Json('{"input":{"text":"x"}}'), "ada@host", AT, Position("wf.control", 1, 4)
+)
+LATER: Mapping[str, Record] = {
+    "succeeded_2": Succeeded(
+        "order 7", "classify", 4, 2, 2, OUTPUT, SPENT, "m", AT, AT + 5, 1, False, '{"label": "invoice"}', "ab" * 32
+    ),
+    "attempt_failed_2": AttemptFailed(
+        "order 7", "classify", 4, 1, 1, ERROR, Spent(9, 0, None), None, "half an ans", AT, AT + 2, 2, False, "cd" * 32
+    ),
+    "skipped_2": Skipped("order 7", "persist", 0, 0, "stopped: classify", AT + 8, True),
+    "cancelled_2": Cancelled("order 7", "persist", 0, 0, AT + 8, "deadline"),
+    "node_row_2": NodeRow(
+        "order 7",
+        "running",
+        epoch=4,
+        seq=3,
+        attempt=2,
+        gathered={"classify": Gathered("failed", None, True)},
+        launch=2,
+        choice=1,
+        tries_before=1,
+        deferrals=3,
+        epochs={"classify": 4},
+        opened=4,
+        ahead=(b"\0early",),
+        edits=(Json('{"input":{"text":"x"}}'),),
+        deadline_at=AT + 60_000,
+    ),
+    "run_row_2": RunRow(
+        "order 7",
+        "running",
+        epoch=4,
+        nodes={"classify": NodeOutcome("success", 2, 2, None, SPENT, "m", AT, AT + 5, OUTPUT, 4)},
+        redrives=(QueuedRedrive(REQUEST, 4, 9),),
+        opening=9,
+        ahead=(b"\0early",),
+        epoch_started_at=AT + 70,
+        opened_by=Position("wf.control", 0, 3),
+    ),
+    "attempt_deferred": AttemptDeferred(
+        "order 7", "classify", 0, 1, 1, 0, "breaker_open", "not now", "m", AT + 900, AT
+    ),
+    "call_lost": CallLost("order 7", "classify", 0, 1, 0, Spent(900, 0, 0.5), AT),
+    "model_switched": ModelSwitched("order 7", "classify", 0, 2, "m", "n", "budget", AT),
+    "epoch_opened": EpochOpened(
+        "order 7",
+        4,
+        0,
+        "extract",
+        ("extract", "persist"),
+        REQUEST.edit,
+        "cd" * 32,
+        "1.2.1",
+        "ada@host",
+        AT,
+        AT + 3,
+        Position("wf.control", 1, 4),
+    ),
+    "redrive_requested": REQUEST,
+    "refused": Refused("order 7", "extract", 0, "redrive", "expired", None, AT, Position("wf.control", 1, 5)),
+    "ledger_row": LedgerRow(
+        "order 7", 12_000, 0.5, 340, 0.01, {"classify/0/1/0": Reservation(1_500, 0.02, "2026-11-24")}
+    ),
+    "day_row": DayRow("2026-11-24", 340, 0.01, 1_500, 0.02),
+}
+"""Schemas that came after the first version."""
+
+
 def path_of(name: str) -> Path:
     """Return where the first version of a schema's record is."""
     return FOLDER / name / "v1.bin"
@@ -107,7 +186,7 @@ def path_of(name: str) -> Path:
 
 def main() -> int:
     """Write what is missing."""
-    for name, record in V1.items():
+    for name, record in {**V1, **LATER}.items():
         path = path_of(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

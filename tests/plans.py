@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from topology import naming
-from topology.plan import NodePlan, RetryPolicy, TablePlan, TopicPlan, WorkflowPlan
+from topology.plan import LlmPlan, NodePlan, RetryPolicy, TablePlan, TopicPlan, WorkflowPlan
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -33,6 +33,7 @@ def plan_of(
         )
         for node, needs in dag.items()
     )
+    ledger = ("ledger",) if changes.get("budget") or changes.get("daily_budget") else ()
     needed = {need for needs in dag.values() for need in needs}
     plan = WorkflowPlan(
         id=workflow,
@@ -45,11 +46,18 @@ def plan_of(
         sinks=tuple(node for node in dag if node not in needed),
         topics=_topics(workflow, plans),
         tables=tuple(
-            TablePlan(t, naming.changelog_topic(workflow, t)) for t in (*(p.table for p in plans), "run", "timers")
+            TablePlan(t, naming.changelog_topic(workflow, t))
+            for t in (*(p.table for p in plans), "run", "timers", *ledger)
         ),
         plan_hash="hash",
     )
     return replace(plan, **changes)
+
+
+def llm(*models: str, **changes: Any) -> dict[str, Any]:
+    """Return the fields that make a node of `plan_of` an llm node."""
+    plan = LlmPlan(models or ("m1",), "Say {{ input.n }}", "p.j2", None, 100, None, {})
+    return {"kind": "llm", "llm": replace(plan, **changes)}
 
 
 def _node(workflow: str, node: str, needs: tuple[str, ...], reads: tuple[str, ...]) -> NodePlan:

@@ -34,6 +34,8 @@ def _field(kind: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(arms)
     if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return st.dictionaries(_field(arms[0]), _field(arms[1]), max_size=3)
+    if origin is tuple:
+        return st.lists(_field(arms[0]), max_size=3).map(tuple)
     if dataclasses.is_dataclass(kind):
         return records(typing.cast(type, kind))
     kind = getattr(kind, "__supertype__", kind)  # a NewType is what it is made of

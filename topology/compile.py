@@ -10,9 +10,19 @@ from typing import Any
 
 from topology import naming
 from topology.graph import Graph
-from topology.plan import INPUT, LlmPlan, NodePlan, RetryPolicy, TablePlan, TopicPlan, TopicPurpose, WorkflowPlan
+from topology.plan import (
+    INPUT,
+    Budget,
+    LlmPlan,
+    NodePlan,
+    RetryPolicy,
+    TablePlan,
+    TopicPlan,
+    TopicPurpose,
+    WorkflowPlan,
+)
 from topology.resources import Resources
-from topology.spec import DAY_MS, BaseNode, ExternalNode, FunctionNode, LlmNode, ReviewNode, WorkflowSpec
+from topology.spec import DAY_MS, BaseNode, BudgetSpec, ExternalNode, FunctionNode, LlmNode, ReviewNode, WorkflowSpec
 
 FOR_EVER = -1
 MONTH_MS = 30 * DAY_MS
@@ -34,8 +44,11 @@ def compile_plan(
         nodes=nodes,
         sinks=graph.sinks,
         topics=_topics(spec.id, nodes),
-        tables=_tables(spec.id, nodes),
+        tables=_tables(spec, nodes),
         plan_hash="",
+        budget=_budget(spec.budget),
+        daily_budget=_budget(spec.daily_budget),
+        deadline_ms=spec.deadline_ms,
     )
     return replace(plan, plan_hash=hash_of(plan))
 
@@ -90,13 +103,15 @@ def _reads(node: BaseNode, graph: Graph, names: frozenset[str]) -> frozenset[str
 def _llm(node: LlmNode, resources: Resources) -> LlmPlan:
     schema = resources.schemas.get(node.id)
     return LlmPlan(
-        model=node.model,
+        models=(node.model, *node.fallback_models),
         prompt=resources.prompts[node.id].source,
         prompt_path=node.prompt_template,
         output_schema=schema.schema if schema else None,
         max_output_tokens=node.max_output_tokens,
         temperature=node.temperature,
         params=node.params,
+        min_confidence=node.min_confidence,
+        on_low_confidence=node.on_low_confidence or "stop",
     )
 
 
@@ -117,6 +132,11 @@ def _topics(workflow: str, nodes: tuple[NodePlan, ...]) -> tuple[TopicPlan, ...]
     )
 
 
-def _tables(workflow: str, nodes: tuple[NodePlan, ...]) -> tuple[TablePlan, ...]:
-    names = (*(node.table for node in nodes), naming.RUN_TABLE, naming.TIMERS_TABLE)
-    return tuple(TablePlan(name, naming.changelog_topic(workflow, name)) for name in names)
+def _tables(spec: WorkflowSpec, nodes: tuple[NodePlan, ...]) -> tuple[TablePlan, ...]:
+    ledger = (naming.LEDGER_TABLE,) if spec.budget or spec.daily_budget else ()
+    names = (*(node.table for node in nodes), naming.RUN_TABLE, naming.TIMERS_TABLE, *ledger)
+    return tuple(TablePlan(name, naming.changelog_topic(spec.id, name)) for name in names)
+
+
+def _budget(spec: BudgetSpec | None) -> Budget | None:
+    return None if spec is None else Budget(spec.max_tokens, spec.max_cost_usd)

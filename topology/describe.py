@@ -77,7 +77,12 @@ def _node(plan: WorkflowPlan, node: NodePlan) -> dict[str, Any]:
         "concurrency": node.concurrency,
     }
     if node.llm is not None:
-        entry["model"] = node.llm.model
+        entry["model"] = node.llm.models[0]
+        if node.llm.models[1:]:
+            entry["fallback_models"] = list(node.llm.models[1:])
+        if node.llm.min_confidence is not None:
+            entry["min_confidence"] = node.llm.min_confidence
+            entry["on_low_confidence"] = node.llm.on_low_confidence
         entry["prompt_template"] = node.llm.prompt_path
     if node.function is not None:
         entry["handler"] = node.function.reference
@@ -106,7 +111,7 @@ def _mermaid_id(node: str) -> str:
 
 
 def _label(node: NodePlan) -> str:
-    detail = node.llm.model if node.llm else node.function.reference if node.function else ""
+    detail = node.llm.models[0] if node.llm else node.function.reference if node.function else ""
     parts = [node.id, f"{node.kind} {detail}".strip()]
     if node.when is not None:
         parts.append(f"when {node.when}")
@@ -135,7 +140,7 @@ def _as_text(plan: WorkflowPlan) -> str:
 
 
 def _text_row(node: NodePlan) -> list[str]:
-    does = node.llm.model if node.llm else node.function.reference if node.function else "-"
+    does = node.llm.models[0] if node.llm else node.function.reference if node.function else "-"
     reads = [*([INPUT] if node.reads_input else []), *node.reads]
     when = " ".join((node.when or "-").split())
     return [node.id, node.kind, does, ", ".join(node.dependencies) or "-", ", ".join(reads) or "-", node.join, when]

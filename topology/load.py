@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from topology.compile import compile_plan
+from topology.confidence import check_confidence
 from topology.diagnostics import Diagnostic, WorkflowErrors
 from topology.files import Read, UnreadableFile, read_file, read_text
 from topology.graph import Graph, build_graph, shapes_of
@@ -60,6 +61,7 @@ def _load(place: Place, tree: YamlTree, read: Read, partitions: int) -> Loaded:
     errors = [Diagnostic(str(place.path), problem.line, problem.col, problem.message) for problem in tree.problems]
     errors += [place.diagnostic(finding) for finding in [*parsed.findings, *graph_findings, *_rules(parsed, tree.data)]]
     errors += [*resources.errors, *references.errors]
+    errors += [place.diagnostic(found) for found, fatal in check_confidence(parsed.nodes, resources.schemas) if fatal]
     if partitions < 1:
         errors.append(Diagnostic(str(place.path), 1, 1, f"there must be at least 1 partition, not {partitions}"))
     return _finish(place, parsed, graph, resources, references, errors, partitions)
@@ -75,7 +77,9 @@ def _finish(
     partitions: int,
 ) -> Loaded:
     absent = list(not_yet(parsed.spec, parsed.nodes))
-    warnings = tuple(sorted([*(place.diagnostic(finding, "warning") for _, finding in absent), *references.warnings]))
+    findings = [finding for _, finding in absent]
+    findings += [found for found, fatal in check_confidence(parsed.nodes, resources.schemas) if not fatal]
+    warnings = tuple(sorted([*(place.diagnostic(finding, "warning") for finding in findings), *references.warnings]))
     names = tuple(dict.fromkeys(name for name, _ in absent))
     if errors or parsed.spec is None:
         return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings, names)

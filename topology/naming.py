@@ -76,6 +76,7 @@ def node_table(node: str) -> str:
 
 RUN_TABLE = "run"
 TIMERS_TABLE = "timers"
+LEDGER_TABLE = "ledger"
 
 
 def changelog_topic(workflow: str, table: str) -> str:

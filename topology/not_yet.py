@@ -10,16 +10,11 @@ from topology.spec import BaseNode, WorkflowSpec
 KINDS_NOT_YET = ("router", "review", "external")
 """Take a kind out when it runs."""
 
-WORKFLOW_KEYS_NOT_YET = ("budget", "daily_budget", "deadline_ms")
-"""Take a key out when it acts."""
-
 _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
 _WHEN_TRUE: Callable[[object], bool] = bool
 
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
-    "fallback_models": _WHEN_TRUE,
-    "min_confidence": _ALWAYS,
-    "on_low_confidence": _ALWAYS,
+    "on_low_confidence": lambda value: value == "review",
     "batch": _ALWAYS,
     "for_each": _ALWAYS,
     "max_items": _ALWAYS,
@@ -32,14 +27,13 @@ NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
 
 def not_yet(workflow: WorkflowSpec | None, nodes: Mapping[int, BaseNode]) -> Iterator[tuple[str, Finding]]:
     """Yield (name, finding) for everything used that is not in effect."""
-    for key in WORKFLOW_KEYS_NOT_YET:
-        if workflow is not None and key in workflow.model_fields_set:
-            yield key, Finding(("workflow", key), f"not in effect yet: {key}", "key")
     for index, node in nodes.items():
         kind = str(getattr(node, "type", ""))
         if kind in KINDS_NOT_YET:
             yield kind, Finding((*NODES, index, "type"), f"not in effect yet: {kind}")
             continue  # its keys are part of it
         for key, asks in NODE_KEYS_NOT_YET.items():
-            if key in node.model_fields_set and asks(getattr(node, key)):
-                yield key, Finding((*NODES, index, key), f"not in effect yet: {key}", "key")
+            value = getattr(node, key, None)
+            if key in node.model_fields_set and asks(value):
+                said = f"{key}: {value}" if key == "on_low_confidence" else key
+                yield key, Finding((*NODES, index, key), f"not in effect yet: {said}", "key")

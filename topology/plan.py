@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 NodeKind = Literal["llm", "function", "router", "review", "external"]
 Join = Literal["all_success", "any_success", "all_done"]
+OnLowConfidence = Literal["stop", "fallback", "review"]
 RunIdFrom = Literal["auto", "key", "ce_id", "offset"]
 TopicPurpose = Literal[
     "input", "control", "run", "journal", "retry", "dead-letter", "output", "tokens", "requests", "routes", "effects"
@@ -27,16 +28,29 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class LlmPlan:
-    """What an llm node asks of a model. `output_schema` is self-contained (every `$ref` is within it)."""
+class Budget:
+    """What may be spent: tokens, US dollars; None: as many as it takes."""
 
-    model: str
+    max_tokens: int | None
+    max_cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LlmPlan:
+    """What an llm node asks of its models, in order of preference. `output_schema` is self-contained (every `$ref` is within it).
+
+    An answer whose `confidence` is below `min_confidence` is not used: `on_low_confidence` says what follows.
+    """
+
+    models: tuple[str, ...]
     prompt: str
     prompt_path: str
     output_schema: dict[str, Any] | None
     max_output_tokens: int
     temperature: float | None
     params: dict[str, Any]
+    min_confidence: float | None = None
+    on_low_confidence: OnLowConfidence = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,14 @@ class WorkflowPlan:
     topics: tuple[TopicPlan, ...]
     tables: tuple[TablePlan, ...]
     plan_hash: str
+    budget: Budget | None = None
+    daily_budget: Budget | None = None
+    deadline_ms: int | None = None
+
+    @property
+    def has_ledger(self) -> bool:
+        """Say whether calls are reserved before they are made."""
+        return self.budget is not None or self.daily_budget is not None
 
     def node(self, node_id: str) -> NodePlan:
         """Return the node called `node_id`; KeyError if there is none."""

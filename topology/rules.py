@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from topology.parse import NODES, Finding
-from topology.spec import BaseNode, FunctionNode, LlmNode, ReviewNode, RouterNode, WorkflowSpec
+from topology.spec import BaseNode, BudgetSpec, FunctionNode, LlmNode, ReviewNode, RouterNode, WorkflowSpec
 from topology.yaml_tree import DocPath
 
 PARAMS_OF_ITS_OWN = frozenset(
@@ -31,6 +31,18 @@ def check_workflow(workflow: WorkflowSpec) -> Iterator[Finding]:
         budget = getattr(workflow, key)
         if budget is not None and budget.max_tokens is None and budget.max_cost_usd is None:
             yield Finding(("workflow", key), f"workflow: {key} needs max_tokens or max_cost_usd", "key")
+        yield from _never_fitting(workflow, key, budget)
+
+
+def _never_fitting(workflow: WorkflowSpec, key: str, budget: BudgetSpec | None) -> Iterator[Finding]:
+    """Find nodes that no run can afford: a call is reserved with all the tokens it may answer with."""
+    if budget is None or budget.max_tokens is None:
+        return
+    for index, node in enumerate(workflow.nodes):
+        if isinstance(node, LlmNode) and node.max_output_tokens >= budget.max_tokens:
+            said = f"max_output_tokens {node.max_output_tokens} does not fit {key}.max_tokens {budget.max_tokens}"
+            at: DocPath = (*NODES, index, "max_output_tokens" if "max_output_tokens" in node.model_fields_set else "id")
+            yield Finding(at, f"node {node.id!r}: {said}: no call of it could ever be made", "key")
 
 
 def check_node(index: int, node: BaseNode) -> Iterator[Finding]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streams.audit.checks.dead_letters import check_dead_letters
+from streams.audit.checks.epochs import check_epochs
 from streams.audit.checks.executions import check_executions
 from streams.audit.checks.inputs import check_commands, check_inputs
+from streams.audit.checks.ledger import check_ledger
 from streams.audit.checks.offsets import check_offsets
 from streams.audit.checks.partitions import check_partition_counts
 from streams.audit.checks.results import check_results
@@ -49,7 +51,8 @@ class Auditor:
         check_timers(evidence)
         check_results(evidence)  # (c), (i)
         check_executions(evidence, terms.max_repeated)  # (d)
-        # (e) spent + reserved <= limit, and spent is the sum of the journals: comes with budgets and their ledger table.
+        check_ledger(evidence)  # (e); that no row is over its limit, as they were taken
+        check_epochs(evidence)  # (g)
         check_partition_counts(evidence)  # (f); of single records, with (g), as they were taken
         check_dead_letters(evidence)  # (h)
         _note_limits(evidence)

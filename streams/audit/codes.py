@@ -40,7 +40,10 @@ CODES: Mapping[str, str] = {
     "d.end-unfounded": "a node ended as its attempts before do not allow",
     "d.due-unfounded": "a wait ended that never began",
     "d.repeated": "more executions were repeated than --max-repeated allows",
-    # (e) spent and reserved: with the budgets
+    # (e) spent and reserved
+    "e.over-budget": "what a run has spent and reserved is more than its limit",
+    "e.spent-differs": "what a run has spent is not the sum of its journals",
+    "e.reserved-left": "a reservation of a call that has ended",
     # (f) one run, one partition
     "f.partition": "a record is not in its run's partition",
     "f.count": "a co-partitioned topic has another number of partitions",
@@ -57,6 +60,7 @@ CODES: Mapping[str, str] = {
     "h.differs": "a dead letter does not say what its cause says",
     # (i) order
     "i.finished-early": "a run was finished before all its nodes had ended",
+    "i.opened-early": "an epoch was opened before the one before it was finished",
     "i.finished-differs": "a run's Finished does not say what its nodes' ends, or another Finished, say",
     "i.finished-missing": "a run has a result and no Finished",
     "i.result-missing": "a run was finished and has no result",

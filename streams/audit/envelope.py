@@ -8,7 +8,16 @@ from schemas import headers as names
 from schemas.codec import CodecError, decode
 from schemas.headers import header
 from schemas.ids import ce_id
-from schemas.records import NodeRecord, Record, RetryScheduled, RunRecord
+from schemas.records import (
+    CallLost,
+    EpochOpened,
+    NodeRecord,
+    Record,
+    RedriveRequested,
+    Refused,
+    RetryScheduled,
+    RunRecord,
+)
 from streams.audit.layout import Layout
 from streams.audit.report import Findings
 from streams.audit.snapshot import Entry
@@ -80,9 +89,17 @@ class Envelope:
     def _check_identity(self, record: Any, entry: Entry) -> None:
         kind = type(record).__name__
         node, epoch, seq = getattr(record, "node", "run"), getattr(record, "epoch", 0), getattr(record, "seq", 0)
-        if epoch != 0:
-            self._findings.add("g.epoch", entry.position, f"a {kind} of epoch {epoch}")
-        self.check_ids(entry, ce_id(record.run_id, node, epoch, seq, kind), kind)
+        match record:
+            case RedriveRequested() | Refused():
+                at = record.source
+                wanted = f"{record.run_id}/{node}/{at.topic}/{at.partition}/{at.offset}/{kind}"
+            case EpochOpened():
+                wanted = ce_id(record.run_id, "run", epoch, seq, kind)
+            case CallLost():
+                wanted = ce_id(record.run_id, node, epoch, seq, kind, index=record.launch)
+            case _:
+                wanted = ce_id(record.run_id, node, epoch, seq, kind)
+        self.check_ids(entry, wanted, kind)
 
 
 def _is_of_node(record: object) -> TypeGuard[NodeRecord]:

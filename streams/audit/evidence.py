@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from schemas.ids import ce_id
-from schemas.records import CancelRequested, Finished, NodeRecord, Position, RetryScheduled, RunRecord, Started
+from schemas.records import (
+    CancelRequested,
+    EpochOpened,
+    Finished,
+    LedgerRow,
+    NodeRecord,
+    Position,
+    RedriveRequested,
+    Refused,
+    RetryScheduled,
+    RunRecord,
+    Started,
+)
+from streams.audit.checks.limits import DAY, over_limit
 from streams.audit.envelope import Envelope
 from streams.audit.layout import Layout
 from streams.audit.public import Cause, DeadLetter, Input, dead_letter_of, input_of, result_of
@@ -98,8 +111,11 @@ class Evidence:
         if place not in self._changelogs:
             self._changelogs[place] = Changelog(*place)
         key = self._changelogs[place].take(entry, self.findings)
-        if key is not None:  # a run id, or begins with one: those hold no "/"
+        if key is not None and not key.startswith(DAY):  # a run id, or begins with one: those hold no "/"
             self._envelope.check_partition(key.split("/")[0], entry)
+        row = self._changelogs[place].row(key) if key is not None else None
+        if isinstance(row, LedgerRow) and (wrong := over_limit(row)):
+            self.findings.add("e.over-budget", entry.position, f"run {row.run_id!r}: {wrong}")
 
     def _on_record(self, entry: Entry) -> None:
         record = self._envelope.open(entry)
@@ -114,6 +130,9 @@ class Evidence:
             _on_run_record(run, record, at)
         else:
             found = cast("NodeRecord", record)
+            if isinstance(found, Refused):
+                run.commands.append(found.source)
+                return
             story = run.nodes.setdefault((sys.intern(found.node), found.epoch), NodeStory())
             story.take(found, at, self.findings if run.judged else self._muted)
 
@@ -144,8 +163,11 @@ def _on_run_record(run: RunStory, record: RunRecord, at: Position) -> None:
     match record:
         case Started():
             run.starts.append(start_of(record, at))
-        case CancelRequested():
-            run.cancels.append(record.source)
+        case CancelRequested() | RedriveRequested():
+            run.commands.append(record.source)
+        case EpochOpened():
+            if all(record.epoch != known.epoch for known, _ in run.opened):
+                run.opened.append((record, at))
         case Finished():
             run.finishes.append((record, at))
 

@@ -47,7 +47,7 @@ class Layout:
 def layout_of(workflow: str, topics: Mapping[str, int], partition_of: PartitionOf) -> Layout:
     """Return the layout of `workflow` among a broker's topics (with their partition counts)."""
     nodes = _nodes(workflow, topics)
-    tables = [*map(naming.node_table, nodes), naming.RUN_TABLE, naming.TIMERS_TABLE]
+    tables = [*map(naming.node_table, nodes), naming.RUN_TABLE, naming.TIMERS_TABLE, naming.LEDGER_TABLE]
     journals = {naming.journal_topic(workflow, node): node for node in nodes}
     changelogs = {naming.changelog_topic(workflow, table): table for table in tables}
     roles: dict[str, Role] = {

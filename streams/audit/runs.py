@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from schemas.records import Finished, Position, Started
+from schemas.codec import loads
+from schemas.records import EpochOpened, Finished, Position, Spent, Started
 from streams.audit.digests import digest, meaning
-from streams.audit.story import NodeStory
+from streams.audit.story import NodeStory, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ class RunStory:
     partition: int
     judged: bool
     starts: list[Start] = field(default_factory=list)
-    cancels: list[Position] = field(default_factory=list)
+    commands: list[Position] = field(default_factory=list)
+    """The control records that became something: a command, or the refusal of one."""
+    opened: list[tuple[EpochOpened, Position]] = field(default_factory=list)
     finishes: list[tuple[Finished, Position]] = field(default_factory=list)
     nodes: dict[tuple[str, int], NodeStory] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
@@ -73,6 +76,29 @@ class RunStory:
         """The one that counts."""
         return self.starts[0] if self.starts else None
 
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was opened."""
+        return max((record.epoch for record, _ in self.opened), default=0)
+
+    def epoch_of(self, node: str, epoch: int) -> int:
+        """Return the epoch whose end of `node` counts in `epoch`: the last one, up to it, that reopened the node."""
+        return max((r.epoch for r, _ in self.opened if r.epoch <= epoch and node in r.reopen), default=0)
+
     def node(self, node: str, epoch: int = 0) -> NodeStory:
-        """Return a node's story; an empty one if its journal has nothing of this run."""
-        return self.nodes.get((node, epoch)) or NodeStory()
+        """Return a node's story as it counts in `epoch`; an empty one if its journal has nothing of this run."""
+        return self.nodes.get((node, self.epoch_of(node, epoch))) or NodeStory()
+
+    def standing(self, node: str, epoch: int) -> Standing:
+        """Return how a node stands in `epoch` for the run: what it spent is of all epochs up to then."""
+        before = [story.standing.spent for (of, at), story in self.nodes.items() if of == node and at <= epoch]
+        return replace(self.node(node, epoch).standing, spent=sum(before, Spent()))
+
+    def finish(self, epoch: int) -> tuple[Finished, Position] | None:
+        """Return the first `Finished` of an epoch."""
+        return next((found for found in self.finishes if found[0].epoch == epoch), None)
+
+    def edited(self, epoch: int) -> frozenset[str]:
+        """Return what redrives up to `epoch` changed of what nodes see."""
+        edits = [loads(r.edit) for r, _ in self.opened if r.edit is not None and r.epoch <= epoch]
+        return frozenset(name for edit in edits if isinstance(edit, dict) for name in edit)

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 from schemas.records import (
     STATUS_OF,
+    AttemptDeferred,
     AttemptDue,
     AttemptFailed,
+    CallLost,
+    Cancelled,
     ErrorInfo,
     Failed,
+    ModelSwitched,
     NodeRecord,
     NodeStatus,
     Position,
+    Refused,
     Skipped,
     Spent,
     Succeeded,
@@ -40,15 +45,35 @@ class Standing:
     meaning: str | None = None
 
 
+def stops(error: ErrorInfo | None) -> bool:
+    """Say whether a node that failed so stops its run, which is no failure and has no dead letter."""
+    return error is not None and error.kind == "low_confidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """The first record of a seq. `attempt` counts those made up to it: one that was deferred is not made."""
+
+    seq: int
+    attempt: int
+    failed: bool
+
+
 @dataclass(slots=True)
 class NodeStory:
-    """One node of one run in one epoch: `winner` stands at `at`; `tried` has (seq, attempt, failed) of each seq's first record."""
+    """One node of one run in one epoch: `winner` stands at `at`; `tried` has each seq's first record, in order.
+
+    `charges` has what each launch (seq, launch) used, by the first record that says so.
+    """
 
     standing: Standing = field(default_factory=Standing)
     winner: type[Terminal] | None = None
     seq: int = 0
     at: Position | None = None
-    tried: list[tuple[int, int, bool]] = field(default_factory=list)
+    tried: list[Try] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    charges: dict[tuple[int, int], Spent] = field(default_factory=dict)
+    first: Position | None = None
     due: int = 0
     """The highest seq whose wait was over before the node ended."""
     begun: Position | None = None
@@ -59,9 +84,20 @@ class NodeStory:
 
     def take(self, record: NodeRecord, at: Position, findings: Findings) -> None:
         """Take the journal's next record."""
+        if isinstance(record, Refused):
+            return  # of a command, not of an epoch
+        self.first = self.first or at
         match record:
             case AttemptDue():
                 self._due(record, at, findings)
+            case AttemptDeferred():
+                self.charges.setdefault((record.seq, record.launch), Spent())
+                self._deferral(record, at, findings)
+            case CallLost():
+                self.charges.setdefault((record.seq, record.launch), record.charged)
+                self.lost.add(record.seq)
+            case ModelSwitched():
+                self.due = max(self.due, record.seq - 1)  # the next model is asked without a wait
             case AttemptFailed():
                 self._execution(record, at, findings)
             case Succeeded():
@@ -71,37 +107,54 @@ class NodeStory:
                 self._end(record, at, findings)
 
     def _due(self, record: AttemptDue, at: Position, findings: Findings) -> None:
-        if (record.seq, True) not in ((seq, failed) for seq, _, failed in self.tried):
+        if not any(one.seq == record.seq and one.failed for one in self.tried):
             findings.add(
                 "d.due-unfounded", at, f"{_name(record)}: seq {record.seq} has not failed before it was due again"
             )
         if self.winner is None:
             self.due = max(self.due, record.seq)
 
+    def _deferral(self, record: AttemptDeferred, at: Position, findings: Findings) -> None:
+        if all(one.seq != record.seq for one in self.tried):
+            self._check_new(record, at, findings)
+            self.tried.append(Try(record.seq, record.attempt - 1, failed=True))
+
     def _execution(self, record: Succeeded | AttemptFailed, at: Position, findings: Findings) -> None:
+        if record.metered:
+            self.charges.setdefault((record.seq, record.launch), record.spent)
         self.executions += 1
         self.begun = self.begun or at
         failed = isinstance(record, AttemptFailed)
-        known = next((one for one in self.tried if one[0] == record.seq), None)
+        known = next((one for one in self.tried if one.seq == record.seq), None)
         if known is not None:
             self.repeated += 1
-            self.contested += known[2] and not failed and self.winner is None
-            if known[1] != record.attempt:
-                message = f"{_name(record)}: seq {record.seq} is attempt {known[1]}, and then attempt {record.attempt}"
+            self.contested += known.failed and not failed and self.winner is None
+            if record.attempt - known.attempt not in (0, 1):  # 1: one launch was deferred, and another one made
+                message = (
+                    f"{_name(record)}: seq {record.seq} is attempt {known.attempt}, and then attempt {record.attempt}"
+                )
                 findings.add("d.seq-reused", at, message)
             return
         self._check_new(record, at, findings)
-        self.tried.append((record.seq, record.attempt, failed))
+        self.tried.append(Try(record.seq, record.attempt, failed))
         if isinstance(record, AttemptFailed) and self.winner is None:
             self._attempt_failed(record)
 
-    def _check_new(self, record: Succeeded | AttemptFailed, at: Position, findings: Findings) -> None:
+    @property
+    def last(self) -> Try:
+        """The last seq of which anything was published."""
+        return self.tried[-1] if self.tried else Try(0, 0, failed=True)
+
+    def _check_new(self, record: Succeeded | AttemptFailed | AttemptDeferred, at: Position, findings: Findings) -> None:
         """Check an attempt nobody has published before: the next one, and launched after the wait and before the end."""
-        seq, attempt, _ = self.tried[-1] if self.tried else (0, 0, True)
-        if record.seq != seq + 1:
-            findings.add("d.seq-gap", at, f"{_name(record)}: seq {record.seq} follows seq {seq}")
-        if record.attempt != attempt + 1:
-            findings.add("d.attempt-gap", at, f"{_name(record)}: attempt {record.attempt} follows attempt {attempt}")
+        last = self.last
+        skipped = set(range(last.seq + 1, record.seq)) - self.lost  # a lost call may be given up for another model's
+        if record.seq <= last.seq or skipped:
+            findings.add("d.seq-gap", at, f"{_name(record)}: seq {record.seq} follows seq {last.seq}")
+        if record.attempt != last.attempt + 1:
+            findings.add(
+                "d.attempt-gap", at, f"{_name(record)}: attempt {record.attempt} follows attempt {last.attempt}"
+            )
         in_flight = record.seq == 1 and self.winner is not None and self.standing.status == "cancelled"
         if record.seq - 1 > self.due or (self.winner is not None and record.seq == 1 and not in_flight):
             code, when = (
@@ -125,21 +178,25 @@ class NodeStory:
         now.status, now.finished_at = STATUS_OF[type(record)], record.finished_at
         if isinstance(record, Failed):
             now.attempts, now.error = record.attempt, record.error
+        elif isinstance(record, Cancelled) and record.reason is not None:
+            message = f"cancelled: the run's {record.reason} was reached"
+            now.error = ErrorInfo(record.reason, message, retryable=False)
         elif isinstance(record, Succeeded):
             now.attempts, now.error, now.spent, now.model = record.attempt, None, now.spent + record.spent, record.model
             now.started_at = record.started_at if now.started_at is None else now.started_at
             now.output, now.meaning = digest(record.output), meaning(record.output)
 
     def _check_end(self, record: Terminal, at: Position, findings: Findings) -> None:
-        last = self.tried[-1][:2] if self.tried else (0, 0)
+        last = self.last
         if isinstance(record, Skipped) and self.tried:
-            findings.add("d.end-unfounded", at, f"{_name(record)}: skipped after attempt {last[1]}")
-        if isinstance(record, Failed) and (record.seq, record.attempt) != last:
+            findings.add("d.end-unfounded", at, f"{_name(record)}: skipped after attempt {last.attempt}")
+        at_last = (record.seq, getattr(record, "attempt", 0)) == (last.seq, last.attempt)
+        if isinstance(record, Failed) and not at_last and record.seq not in self.lost:
             says = f"seq {record.seq}, attempt {record.attempt}"
             findings.add(
                 "d.end-unfounded",
                 at,
-                f"{_name(record)}: failed at {says}; the last one was seq {last[0]}, attempt {last[1]}",
+                f"{_name(record)}: failed at {says}; the last one was seq {last.seq}, attempt {last.attempt}",
             )
 
 

@@ -57,6 +57,10 @@ class Changelog:
         if row is not None:
             self._fold.rows[key] = row if (short := _short(row)) is None else short
 
+    def row(self, key: str) -> Row | None:
+        """Return the row of a key as its owner has it now."""
+        return self._fold.rows.get(key)
+
     def rows(self) -> Iterator[tuple[str, Held]]:
         """Yield every row by its key."""
         for key, row in self._fold.rows.items():
@@ -103,7 +107,7 @@ def _short(row: Row | None) -> Row | None:
 
 
 def _short_source(got: Gathered) -> Gathered:
-    return got if got.output is None else Gathered(got.status, digest(got.output))
+    return got if got.output is None else replace(got, output=digest(got.output))
 
 
 def _short_outcome(outcome: NodeOutcome) -> NodeOutcome:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.codec import loads
+from schemas.codec import dumps, loads
 from schemas.records import Gathered, Json
+from streams.core.merge_patch import merge_patch
+from streams.core.prices import Price
+from streams.core.prompt import Prompt
 from topology.expressions import Condition, Interpolation, compile_condition, compile_interpolation
 from topology.json_schema import Schema, compile_schema
 from topology.plan import INPUT, NodePlan, WorkflowPlan
 
+Prices = Mapping[str, Price | None]
+"""By model; None where nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledNode:
-    """A node's plan, its compiled `when` and `idempotency_key`, and its place in the workflow's topics."""
+    """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by."""
 
     plan: NodePlan
     workflow: str
@@ -23,6 +29,9 @@ class CompiledNode:
     dead_letter_topic: str
     when: Condition | None
     idempotency_key: Interpolation | None
+    deadline_ms: int | None = None
+    prompt: Prompt | None = None
+    prices: Prices = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +43,13 @@ class CompiledWorkflow:
     nodes: Mapping[str, CompiledNode]
 
 
-def compile_workflow(plan: WorkflowPlan) -> CompiledWorkflow:
+def compile_workflow(plan: WorkflowPlan, prices: Prices | None = None) -> CompiledWorkflow:
     """Compile the plan's conditions, keys and input schema; they were checked at load, so an error here is a defect."""
     schema = None if plan.input_schema is None else compile_schema(plan.input_schema, "input_schema")
-    return CompiledWorkflow(plan, schema, {node.id: _compile_node(plan, node) for node in plan.nodes})
+    return CompiledWorkflow(plan, schema, {node.id: _compile_node(plan, node, prices or {}) for node in plan.nodes})
 
 
-def _compile_node(plan: WorkflowPlan, node: NodePlan) -> CompiledNode:
+def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> CompiledNode:
     names = (INPUT, *node.reads)
     return CompiledNode(
         node,
@@ -49,15 +58,30 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan) -> CompiledNode:
         plan.topic("dead-letter"),
         None if node.when is None else compile_condition(node.when, names),
         None if node.idempotency_key is None else compile_interpolation(node.idempotency_key, names),
+        plan.deadline_ms,
+        Prompt(node) if plan.has_ledger and node.llm is not None else None,
+        prices,
     )
 
 
-def texts_of(plan: NodePlan, gathered: Mapping[str, Gathered]) -> dict[str, Json | None]:
+def texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json] = ()) -> dict[str, Json | None]:
     """Return what the node sees, as JSON texts: "input" and its ancestors' ids, None for an ancestor without an output."""
     seen = (INPUT, *plan.reads) if plan.reads_input else plan.reads
-    return {name: got.output if (got := gathered.get(name)) else None for name in seen}
+    texts = {name: got.output if (got := gathered.get(name)) else None for name in seen}
+    if not edits:
+        return texts
+    values = _edited({name: None if text is None else loads(text) for name, text in texts.items()}, edits)
+    return {name: None if (value := values.get(name)) is None else dumps(value) for name in seen}
 
 
-def inputs_of(plan: NodePlan, gathered: Mapping[str, Gathered]) -> dict[str, Any]:
+def inputs_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json] = ()) -> dict[str, Any]:
     """Return what the node sees as JSON values."""
-    return {name: None if text is None else loads(text) for name, text in texts_of(plan, gathered).items()}
+    texts = texts_of(plan, gathered, edits)
+    return {name: None if text is None else loads(text) for name, text in texts.items()}
+
+
+def _edited(values: dict[str, Any], edits: Sequence[Json]) -> dict[str, Any]:
+    """Apply what redrives changed, in order; a part the node does not see stays out of it."""
+    for edit in edits:
+        values = merge_patch(values, loads(edit))
+    return values

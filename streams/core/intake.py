@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from schemas import headers as names
-from schemas.codec import loads
-from schemas.headers import header
+from schemas.codec import dumps, loads
+from schemas.headers import header, headers_of
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
-from schemas.records import Cancelled, CancelRequested, Json, Started
+from schemas.records import Cancelled, CancelRequested, Json, RedriveRequested, Refused, Started
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
-from streams.core.limits import MAX_ROW_BYTES
+from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
+from streams.core.refusal import refused
 from streams.core.transition import Moment, Send, send
-from topology.plan import RunIdFrom
+from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
 
 class Poison(Exception):
@@ -53,21 +54,74 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
     """Return what follows from a record of the control topic.
 
     A cancel goes to every node's journal straight away, not by way of the run agent: `{wf}.run` may be paused or far behind.
+    It is the first epoch's; the run agent, which knows the others, cancels those.
     """
     plan = workflow.plan
     try:
         _, value = _json_of(record)
         kind, run_id = _command_of(value)
-        if kind != "cancel":
-            raise Poison("control", f"not in effect yet: control record of type {kind!r}")
+        match kind:
+            case "cancel":
+                return _cancel(plan, run_id, record, moment)
+            case "redrive":
+                return (_redrive(plan, run_id, value, record, moment),)
+            case _:
+                raise Poison("control", f"not in effect yet: control record of type {kind!r}")
     except Poison as why:
         return (poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why)),)
+
+
+def _cancel(plan: WorkflowPlan, run_id: str, record: Inbound, moment: Moment) -> tuple[Send, ...]:
     trace = traceparent_of(plan.id, run_id)
     requested = CancelRequested(run_id, moment.now, record.position)
     return (
         send(plan.topic("run"), requested, "run", 0, 0, trace),
         *(send(node.topic, Cancelled(run_id, node.id, 0, 0, moment.now), node.id, 0, 0, trace) for node in plan.nodes),
     )
+
+
+def _redrive(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
+    """Return `RedriveRequested` for the run agent, or `Refused` for the node's journal if the edit cannot be what the node sees."""
+    node, epoch, edit = _target(plan, value), value.get("epoch"), value.get("edit")
+    by = value.get("requested_by")
+    by = cut(by, MAX_KEY) if isinstance(by, str) else None
+    if epoch is not None and (not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < 2**62):
+        raise Poison("control", '"epoch" is not a number of an epoch')
+    why = None if edit is None else _edit_refused(plan, node, edit)
+    if why is not None:
+        return refused(
+            plan, node.topic, Refused(run_id, node.id, epoch or 0, "redrive", why, by, moment.now, record.position)
+        )
+    text = None if edit is None else dumps(edit)
+    requested = RedriveRequested(run_id, node.id, epoch, text, by, moment.now, record.position)
+    at = record.position
+    identity = f"{run_id}/{node.id}/{at.topic}/{at.partition}/{at.offset}/RedriveRequested"
+    headers = {
+        names.CE_ID: identity,
+        names.CE_TYPE: "RedriveRequested",
+        names.TRACEPARENT: traceparent_of(plan.id, run_id),
+    }
+    return Send(plan.topic("run"), run_id.encode(), requested, headers_of(headers))
+
+
+def _target(plan: WorkflowPlan, value: dict[str, Any]) -> NodePlan:
+    name = value.get("node")
+    found = next((node for node in plan.nodes if node.id == name), None)
+    if found is None:
+        raise Poison("control", f"a redrive names a node of the workflow: {', '.join(node.id for node in plan.nodes)}")
+    return found
+
+
+def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any) -> str | None:
+    """Return why an edit is refused: it is a merge patch of what the node sees, and the input of what runs below it."""
+    if not isinstance(edit, dict):
+        return "edit: not a JSON object"
+    seen = (INPUT, *node.reads)
+    unknown = sorted(set(edit) - set(seen))
+    if unknown:
+        return f"edit: {unknown[0]!r} is nothing that node {node.id!r} sees; it sees {', '.join(seen)}"
+    size = size_of(dumps(edit))
+    return f"edit: {size} bytes, {MAX_OUTPUT_BYTES} are allowed" if size > MAX_OUTPUT_BYTES else None
 
 
 def name_run(how: RunIdFrom, record: Inbound) -> str:

@@ -1,65 +1,203 @@
-"""What a node's agent decides on one record: the node's state machine (docs/state-machine.md), pure."""
+"""What a node's agent decides on one record: the node's state machine (docs/state-machine.md), pure.
+
+Here is which records count for the node's epoch, and which must wait for one to be opened; `node_ready` lets a node run or
+not, `node_attempts` makes its attempts, `node_end` ends it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
+from schemas.codec import decode as decode_record
+from schemas.codec import dumps, encode, loads
 from schemas.records import (
     STATUS_OF,
     TERMINAL,
     TERMINAL_STATUSES,
+    AttemptDeferred,
     AttemptDue,
     AttemptFailed,
+    CallLost,
+    EpochOpened,
     ErrorInfo,
     Failed,
     Gathered,
+    Json,
     NodeRecord,
     NodeRow,
-    RetryScheduled,
     RunRecord,
     Skipped,
     Started,
     Succeeded,
     Terminal,
 )
-from streams.core.compiled import CompiledNode, inputs_of
-from streams.core.dead_letter import node_dead_letter
-from streams.core.limits import MAX_KEY, MAX_ROW_BYTES, size_of
-from streams.core.retry import next_due
-from streams.core.transition import NOTHING, Moment, Transition, send
-from topology.expressions import ExpressionError
+from streams.core import node_attempts
+from streams.core.compiled import CompiledNode
+from streams.core.ledger import Ledger, settled
+from streams.core.limits import MAX_ROW_BYTES, size_of
+from streams.core.node_context import Context, stops
+from streams.core.node_end import lost, on_terminal
+from streams.core.node_ready import resolve
+from streams.core.transition import NOTHING, Moment, Send, Transition, then
 from topology.plan import INPUT
 
+SETTLING = (Succeeded, AttemptFailed, AttemptDeferred, CallLost)
 
-def decide(node: CompiledNode, row: NodeRow | None, record: RunRecord | NodeRecord, moment: Moment) -> Transition:
-    """Return what follows for `node` from a record of the run's journal, of a source's, or of its own."""
-    row = row or NodeRow(record.run_id)
+
+def decide(
+    node: CompiledNode,
+    row: NodeRow | None,
+    record: RunRecord | NodeRecord,
+    moment: Moment,
+    ledger: Ledger | None = None,
+) -> Transition:
+    """Return what follows for `node` from a record of the run's journal, of a source's, or of its own.
+
+    `ledger` is the run's, for nodes that spend in a workflow with a budget.
+    """
+    context = Context(node, moment, ledger)
+    found = _decide(context, row or NodeRow(record.run_id), record)
+    return found if found.row is None else _replay(context, found)
+
+
+def relaunch(node: CompiledNode, row: NodeRow, moment: Moment, ledger: Ledger | None = None) -> Transition:
+    """Return what follows for a row that says `running` while nobody alive works on it."""
+    return node_attempts.relaunch(Context(node, moment, ledger), row)
+
+
+def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> Transition:
     if isinstance(record, Started):
-        return _on_started(node, row, record, moment)
-    if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDue)):
-        return NOTHING  # Finished, CancelRequested: the run agent's
-    if record.epoch != row.epoch:
-        return NOTHING  # only epoch 0 is ever opened so far; one that was not opened never counts
-    if record.node != node.plan.id:
-        return _on_source(node, row, record, moment) if isinstance(record, TERMINAL) else NOTHING
-    return _on_own(node, row, record, moment)
+        return _on_started(context, row, record)
+    if isinstance(record, EpochOpened):
+        return _hold(row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
+    if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost)):
+        return NOTHING  # commands are the run agent's; what was refused or switched is there to be read
+    own = record.node == context.node.plan.id
+    if not own and not isinstance(record, TERMINAL):
+        return NOTHING
+    if _is_ahead(context, row, record):
+        return _hold(row, record)
+    if own:
+        return _settle_then_decide(context, row, record)
+    return _on_source(context, row, record) if isinstance(record, TERMINAL) else NOTHING
 
 
-def _on_started(node: CompiledNode, row: NodeRow, record: Started, moment: Moment) -> Transition:
+# ---- epochs ---------------------------------------------------------------------------------------------------------
+
+
+def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) -> bool:
+    """Say whether a record belongs to an epoch whose opening was not read yet, or whose time has not come.
+
+    An epoch opens after the last one's result: so this node has ended, though its end may be read only after the opening.
+    """
+    if isinstance(record, EpochOpened):
+        return record.epoch > row.opened and (row.status not in TERMINAL_STATUSES or row.closing)
+    if isinstance(record, CallLost):
+        return False  # it is settled, and nothing else
+    own = record.node == context.node.plan.id
+    return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
+
+
+def _hold(row: NodeRow, record: EpochOpened | NodeRecord) -> Transition:
+    """Keep a record that came too early in the row."""
+    raw = encode(record)
+    return NOTHING if raw in row.ahead else Transition(row=replace(row, ahead=(*row.ahead, raw)))
+
+
+def _replay(context: Context, found: Transition) -> Transition:
+    """Take what waited in the row as far as it is not too early any more."""
+    row = found.row
+    assert isinstance(row, NodeRow)  # noqa: S101 - this agent's rows are
+    for raw in row.ahead:
+        record = decode_record(raw)
+        if _is_ahead(context, row, record):  # type: ignore[arg-type]
+            continue
+        rest = replace(row, ahead=tuple(other for other in row.ahead if other != raw))
+        context = replace(context, ledger=found.ledger or context.ledger)
+        after = _decide(context, rest, record)  # type: ignore[arg-type]
+        return _replay(context, then(replace(found, row=rest), after))
+    return found
+
+
+def _on_opened(context: Context, row: NodeRow, record: EpochOpened) -> Transition:
+    """Begin anew if the node is reopened; forget what reopened sources said in any case."""
+    if record.epoch <= row.opened:
+        return NOTHING
+    plan = context.node.plan
+    again = {source for source in plan.sources if source in record.reopen}
+    row = replace(
+        row,
+        opened=record.epoch,
+        gathered={name: got for name, got in row.gathered.items() if name not in again},
+        epochs={**row.epochs, **dict.fromkeys(again, record.epoch)},
+    )
+    if plan.id not in record.reopen:
+        return Transition(row=row)
+    return resolve(context, _reopened(context, row, record))
+
+
+def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
+    """Return the row as at the beginning of a run, but for what it still knows of its sources."""
+    limit = context.node.deadline_ms
+    too_large = row.last_error if row.attempt == 0 and row.last_error and row.last_error.kind == "too_large" else None
+    return NodeRow(
+        row.run_id,
+        epoch=record.epoch,
+        started=row.started,
+        gathered=row.gathered,
+        traceparent=row.traceparent,
+        epochs=row.epochs,
+        opened=row.opened,
+        ahead=row.ahead,
+        edits=(*row.edits, *_edits_for(context.node.plan.id, record)),
+        deadline_at=None if limit is None else record.opened_at + limit,
+        last_error=too_large,
+    )
+
+
+def _edits_for(node: str, record: EpochOpened) -> tuple[Json, ...]:
+    """Return the part of an edit that holds for a node: the whole for the one that is redriven, the input for those below."""
+    if record.edit is None or node == record.node:
+        return () if record.edit is None else (record.edit,)
+    edit = loads(record.edit)
+    return (dumps({INPUT: edit[INPUT]}),) if INPUT in edit else ()
+
+
+# ---- what a node gathers --------------------------------------------------------------------------------------------
+
+
+def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
     if row.started:
         return NOTHING  # the first Started of a run counts; the run agent answers for another one
-    row = replace(row, started=True, traceparent=record.traceparent)
-    if node.plan.reads_input:
+    limit = context.node.deadline_ms
+    row = replace(
+        row,
+        started=True,
+        traceparent=record.traceparent,
+        deadline_at=None if limit is None else record.started_at + limit,
+    )
+    if context.node.plan.reads_input:
         row = _gather(row, INPUT, Gathered("success", record.input))
-    return _resolve(node, row, moment)
+    return resolve(context, row)
 
 
-def _on_source(node: CompiledNode, row: NodeRow, record: Terminal, moment: Moment) -> Transition:
-    if record.node in row.gathered:
-        return NOTHING  # the first terminal record counts
-    output = record.output if isinstance(record, Succeeded) and record.node in node.plan.reads else None
-    return _resolve(node, _gather(row, record.node, Gathered(STATUS_OF[type(record)], output)), moment)
+def _on_source(context: Context, row: NodeRow, record: Terminal) -> Transition:
+    if record.node in row.gathered or record.epoch != row.epochs.get(record.node, 0):
+        return NOTHING  # the first terminal record of the epoch that counts
+    plan = context.node.plan
+    output = record.output if isinstance(record, Succeeded) and record.node in plan.reads else None
+    got = Gathered(STATUS_OF[type(record)], output, _stopped(record))
+    return resolve(context, _gather(row, record.node, got))
+
+
+def _stopped(record: Terminal) -> bool:
+    match record:
+        case Failed():
+            return stops(record.error)
+        case Skipped():
+            return record.stopped
+        case _:
+            return False
 
 
 def _gather(row: NodeRow, name: str, got: Gathered) -> NodeRow:
@@ -72,140 +210,37 @@ def _gather(row: NodeRow, name: str, got: Gathered) -> NodeRow:
     return replace(row, gathered={**row.gathered, name: got})
 
 
-def _on_own(node: CompiledNode, row: NodeRow, record: NodeRecord, moment: Moment) -> Transition:
-    if row.status in TERMINAL_STATUSES:
+# ---- its own journal ------------------------------------------------------------------------------------------------
+
+
+def _settle_then_decide(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
+    if context.ledger is None or not isinstance(record, SETTLING):
+        return _on_own(context, row, record)
+    after = settled(context.ledger, record)
+    found = _on_own(replace(context, ledger=after), row, record)
+    if after is context.ledger:
+        return then(Transition(sends=_unmetered(context, row, record)), found)
+    return found if found.ledger is not None else replace(found, ledger=after)
+
+
+def _unmetered(context: Context, row: NodeRow, record: NodeRecord) -> tuple[Send, ...]:
+    """Return the charge for a call that ended without anybody's counting: it stays reserved until this is read back."""
+    if not isinstance(record, Succeeded | AttemptFailed) or record.metered:
+        return ()
+    return lost(context, replace(row, epoch=record.epoch, seq=record.seq, launch=record.launch))
+
+
+def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
+    if row.status in TERMINAL_STATUSES or record.epoch != row.epoch:
         return NOTHING
     match record:
         case AttemptFailed():
-            return _on_attempt_failed(node, row, record, moment)
+            return node_attempts.on_failed(context, row, record)
+        case AttemptDeferred():
+            return node_attempts.on_deferred(context, row, record)
         case AttemptDue():
-            if row.status != "waiting" or row.closing or record.seq != row.seq:
-                return NOTHING
-            return _launch(node, row, moment)
+            return node_attempts.on_due(context, row, record)
+        case CallLost():
+            return NOTHING
         case _:
-            return _on_terminal(node, row, record)
-
-
-def _resolve(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
-    """Store the row and, once the run is started and every source is terminal, let the node run or not."""
-    if not _is_ready(node, row):
-        return Transition(row=row)
-    if row.status == "failed" and row.closing:
-        return _bury(node, row)
-    if row.status != "pending":
-        return Transition(row=row)
-    if row.last_error is not None:
-        return _fail(node, row, row.last_error, moment)
-    reason = _join_refuses(node, row)
-    if reason is not None:
-        return _close(node, row, Skipped(row.run_id, node.plan.id, row.epoch, row.seq, reason, moment.now))
-    try:
-        inputs = inputs_of(node.plan, row.gathered) if node.when or node.idempotency_key else {}
-        if node.when is not None and not node.when.evaluate(inputs):
-            reason = f"when: {node.plan.when} is false"
-            return _close(node, row, Skipped(row.run_id, node.plan.id, row.epoch, row.seq, reason, moment.now))
-        key = node.idempotency_key.evaluate(inputs) if node.idempotency_key else None
-        if key is not None and len(key) > MAX_KEY:
-            raise ExpressionError(f"the idempotency key has {len(key)} characters, {MAX_KEY} are allowed")
-    except ExpressionError as error:
-        return _fail(node, row, ErrorInfo("expression", str(error), retryable=False), moment)
-    return _launch(node, replace(row, idempotency_key=key, input_hash=_hash_of(row)), moment)
-
-
-def _is_ready(node: CompiledNode, row: NodeRow) -> bool:
-    return row.started and all(source in row.gathered for source in node.plan.sources)
-
-
-def _join_refuses(node: CompiledNode, row: NodeRow) -> str | None:
-    """Return why the node's `join` keeps it from running, None if it does not."""
-    ended = [(dependency, row.gathered[dependency].status) for dependency in node.plan.dependencies]
-    bad = [f"{dependency} {status}" for dependency, status in ended if status != "success"]
-    cancelled = any(status == "cancelled" for _, status in ended)
-    match node.plan.join:
-        case "all_success" if bad:
-            return f"join all_success: {', '.join(bad)}"
-        case "any_success" if ended and len(bad) == len(ended):
-            return f"join any_success: {', '.join(bad)}"
-        case "all_done" if cancelled:
-            return f"cancelled: {', '.join(bad)}"
-        case _:
-            return None
-
-
-def _launch(node: CompiledNode, row: NodeRow, moment: Moment) -> Transition:
-    running = replace(
-        row,
-        status="running",
-        seq=row.seq + 1,
-        attempt=row.attempt + 1,
-        incarnation=moment.incarnation,
-        launched_at=moment.now,
-        started_at=moment.now if row.started_at is None else row.started_at,
-    )
-    return Transition(row=running, launch=True)
-
-
-def _on_attempt_failed(node: CompiledNode, row: NodeRow, record: AttemptFailed, moment: Moment) -> Transition:
-    if row.status != "running" or record.seq != row.seq:
-        return NOTHING  # a repeat of an attempt that was already answered
-    row = replace(row, last_error=record.error, spent=row.spent + record.spent, model=record.model or row.model)
-    due_at = next_due(node.plan.retry, record.attempt, record.error, moment.now, moment.jitter)
-    if due_at is None:
-        return _fail(node, row, record.error, moment)
-    scheduled = RetryScheduled(row.run_id, node.plan.id, row.epoch, row.seq, due_at, row.traceparent or "")
-    return Transition(
-        row=replace(row, status="waiting", incarnation=None),
-        sends=(send(node.retry_topic, scheduled, node.plan.id, row.epoch, row.seq, row.traceparent),),
-    )
-
-
-def _fail(node: CompiledNode, row: NodeRow, error: ErrorInfo, moment: Moment) -> Transition:
-    row = replace(row, last_error=error)
-    failed = Failed(row.run_id, node.plan.id, row.epoch, row.seq, row.attempt, error, moment.now)
-    return _close(node, row, failed)
-
-
-def _close(node: CompiledNode, row: NodeRow, record: Failed | Skipped) -> Transition:
-    """Write the node's own end to its journal; it takes effect when read back as the first, for a result may be ahead of it."""
-    return Transition(
-        row=replace(row, status="waiting", closing=True, incarnation=None),
-        sends=(send(node.plan.topic, record, node.plan.id, row.epoch, row.seq, row.traceparent),),
-    )
-
-
-def _on_terminal(node: CompiledNode, row: NodeRow, record: Terminal) -> Transition:
-    ended = replace(
-        row,
-        status=STATUS_OF[type(record)],
-        closing=False,
-        incarnation=None,
-        finished_at=record.finished_at,
-        seq=max(row.seq, record.seq),
-    )
-    match record:
-        case Succeeded():
-            spent = row.spent + record.spent
-            ended = replace(ended, output=record.output, spent=spent, model=record.model, attempt=record.attempt)
-            return Transition(row=ended, abort=row.status == "running" and row.seq != record.seq)
-        case Failed():
-            failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=True)
-            found = _bury(node, failed) if _is_ready(node, failed) else Transition(row=failed)
-            return replace(found, abort=row.status == "running")
-        case _:
-            return Transition(row=ended, abort=row.status == "running")
-
-
-def _bury(node: CompiledNode, row: NodeRow) -> Transition:
-    """Write the dead letter of a failed row, once all that the node saw is known: after a crash its end may be read first."""
-    error = row.last_error or ErrorInfo("internal", "failed", retryable=False)
-    record = Failed(row.run_id, node.plan.id, row.epoch, row.seq, row.attempt, error, row.finished_at or 0)
-    return Transition(row=replace(row, closing=False), sends=(node_dead_letter(node, row, record),))
-
-
-def _hash_of(row: NodeRow) -> str:
-    """Return the SHA-256 over what the node was given: its input hash, for audit and for reuse."""
-    digest = hashlib.sha256()
-    for name in sorted(row.gathered):
-        got = row.gathered[name]
-        digest.update(f"{name}\0{got.status}\0{got.output or ''}\0".encode())
-    return digest.hexdigest()
+            return on_terminal(context, row, record)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +36,48 @@ class NodeError:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The node succeeded with `output`, a JSON object. `cost_usd` is None when the price is not known."""
+    """The node succeeded with `output`, a JSON object.
+
+    `cost_usd` is None when the price is not known; `metered` is False when the provider did not count, or nobody heard it.
+    `raw` is the model's raw answer, size-capped; `prompt_hash` the SHA-256 of what it was sent.
+    """
 
     output: Mapping[str, Any]
     usage: Usage = Usage()
     cost_usd: float | None = 0.0
     model: str | None = None
+    metered: bool = True
+    raw: str | None = None
+    prompt_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed; what it used is paid all the same. `raw` is the model's raw answer, size-capped."""
+    """The attempt failed; what it used is paid all the same. `metered` False: it may have used anything up to its bound."""
 
     error: NodeError
     usage: Usage = Usage()
     cost_usd: float | None = 0.0
     model: str | None = None
     raw: str | None = None
+    metered: bool = True
+    prompt_hash: str | None = None
 
 
-Outcome = Done | Failed
+DeferralReason = Literal["breaker_open", "rate_limited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """The provider is not to be called now: the attempt is made at `until_ms` (epoch ms), and none was burnt."""
+
+    reason: DeferralReason
+    message: str
+    until_ms: int
+    model: str | None = None
+
+
+Outcome = Done | Failed | Deferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +91,10 @@ class NodeInput:
     seq: int
     attempt: int
     inputs: Mapping[str, Any]
+    model: str | None = None
+    """Which of its models an llm node is to ask; None: the first."""
+    deferred: bool = False
+    """The attempt was deferred before: it goes before those that come new."""
     idempotency_key: str | None = None
     previous_error: NodeError | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -33,6 +33,7 @@ def result_record(plan: WorkflowPlan, row: RunRow) -> Send:
 def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
     """Return the result, to be written as JSON; `cost_usd` is None where the price of a call made is not known."""
     outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.nodes}
+    started_at = row.started_at if row.epoch_started_at is None else row.epoch_started_at
     spent = sum((outcome.spent for outcome in outcomes.values()), Spent())
     return {
         "run_id": row.run_id,
@@ -44,15 +45,15 @@ def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
         "outputs": {sink: Fragment(out) for sink in plan.sinks if (out := outcomes[sink].output) is not None},
         "usage": usage_of(spent),
         "cost_usd": spent.cost_usd,
-        "started_at": iso(row.started_at or 0),
+        "started_at": iso(started_at or 0),
         "finished_at": iso(row.finished_at or 0),
-        "duration_ms": max(0, (row.finished_at or 0) - (row.started_at or 0)),  # a cancel may be older than its run
-        "nodes": {node: node_of(outcome) for node, outcome in outcomes.items()},
+        "duration_ms": max(0, (row.finished_at or 0) - (started_at or 0)),  # a cancel may be older than its run
+        "nodes": {node: node_of(outcome, row.epoch) for node, outcome in outcomes.items()},
     }
 
 
-def node_of(outcome: NodeOutcome) -> dict[str, Any]:
-    """Return one node's part of the result."""
+def node_of(outcome: NodeOutcome, epoch: int) -> dict[str, Any]:
+    """Return one node's part of the result of `epoch`; its usage is of all epochs."""
     error = outcome.error
     return {
         "status": outcome.status,
@@ -63,7 +64,7 @@ def node_of(outcome: NodeOutcome) -> dict[str, Any]:
         "usage": usage_of(outcome.spent),
         "cost_usd": outcome.spent.cost_usd,
         "model": outcome.model,
-        "reused": False,
+        "reused": outcome.epoch < epoch,
     }
 
 

@@ -1,48 +1,114 @@
-"""What the run agent decides: it alone says how a run ended, from the winning node records only, and writes its result."""
+"""What the run agent decides: it alone says how a run ended, from the winning node records only, and writes its result.
+
+What opens a further epoch is in `run_epochs`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from schemas.codec import decode as decode_record
+from schemas.codec import encode
 from schemas.records import (
     STATUS_OF,
+    TERMINAL,
     TERMINAL_STATUSES,
-    AttemptDue,
     AttemptFailed,
+    Cancelled,
     CancelRequested,
+    EpochOpened,
     ErrorInfo,
     Failed,
     Finished,
     NodeOutcome,
     NodeRecord,
+    RedriveRequested,
     RunRecord,
     RunRow,
     RunStatus,
     Started,
     Succeeded,
     Terminal,
+    TimerRow,
 )
 from streams.core.dead_letter import conflicting_start
 from streams.core.limits import MAX_ROW_BYTES, size_of
+from streams.core.node_context import stops
 from streams.core.result import result_record
-from streams.core.transition import NOTHING, Transition, send
+from streams.core.run_epochs import on_opened, on_redrive, open_next
+from streams.core.timer_agent import deadline_key, deadline_timer
+from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
 
-def decide(plan: WorkflowPlan, row: RunRow | None, record: RunRecord | NodeRecord) -> Transition:
-    """Return what follows for the run from a record of its journal or of a node's."""
-    row = row or RunRow(record.run_id)
+def decide(
+    plan: WorkflowPlan, row: RunRow | None, record: RunRecord | NodeRecord, now: int = 0, offset: int = 0
+) -> Transition:
+    """Return what follows for the run from a record of its journal or of a node's.
+
+    `offset` is the record's own: a redrive opens the epoch of that number, so that the count never starts anew.
+    """
+    found = _decide(plan, row or RunRow(record.run_id), record, now, offset)
+    return found if found.row is None else _replay(plan, found, now)
+
+
+def expire(plan: WorkflowPlan, row: RunRow | None, timer: TimerRow, now: int) -> Transition:
+    """Return what follows when a run's deadline is reached: every node that has not ended is cancelled."""
+    if row is None or row.status != "running" or row.epoch != timer.epoch:
+        return Transition(delete=True)
+    return Transition(delete=True, sends=_cancel(plan, row, now, "deadline"))
+
+
+def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now: int, offset: int) -> Transition:
     match record:
         case Started():
             return _on_started(plan, row, record)
-        case _ if row.status != "running":
-            return NOTHING  # its result is written; late records change nothing
-        case Finished() | AttemptDue() | CancelRequested():
-            return NOTHING  # what ends a cancelled run are the `Cancelled` records in the nodes' journals
-        case AttemptFailed():
-            return _on_attempt_failed(row, record)
-        case _:
-            return _on_terminal(plan, row, record)
+        case RedriveRequested():
+            return on_redrive(plan, row, record, now, offset)
+        case EpochOpened():
+            return _hold(row, record) if _is_ahead(row, record) else on_opened(plan, row, record)
+        case CancelRequested():
+            # Intake has written the first epoch's `Cancelled` itself; of the others it knows nothing.
+            again = row.status == "running" and row.epoch > 0
+            return Transition(sends=_cancel(plan, row, now, None)) if again else NOTHING
+        case _ if not isinstance(record, (*TERMINAL, AttemptFailed)):
+            return NOTHING
+    if _is_ahead(row, record):
+        return _hold(row, record)
+    if row.status != "running":
+        return NOTHING  # its result is written; late records change nothing
+    if isinstance(record, AttemptFailed):
+        return _on_attempt_failed(row, record)
+    return _on_terminal(plan, row, record, now)
+
+
+def _is_ahead(row: RunRow, record: EpochOpened | NodeRecord) -> bool:
+    """Say whether a record belongs to an epoch whose opening was not read yet, or whose time has not come."""
+    if isinstance(record, EpochOpened):
+        return record.epoch > row.epoch and row.status == "running"
+    return record.epoch > row.nodes.get(record.node, _PENDING).epoch
+
+
+_PENDING = NodeOutcome()
+
+
+def _hold(row: RunRow, record: EpochOpened | NodeRecord) -> Transition:
+    raw = encode(record)
+    return NOTHING if raw in row.ahead else Transition(row=replace(row, ahead=(*row.ahead, raw)))
+
+
+def _replay(plan: WorkflowPlan, found: Transition, now: int) -> Transition:
+    """Take what waited in the row as far as it is not too early any more."""
+    row = found.row
+    assert isinstance(row, RunRow)  # noqa: S101 - this agent's rows are
+    for raw in row.ahead:
+        record = decode_record(raw)
+        if _is_ahead(row, record):  # type: ignore[arg-type]
+            continue
+        rest = replace(row, ahead=tuple(other for other in row.ahead if other != raw))
+        after = _decide(plan, rest, record, now, 0)  # type: ignore[arg-type]
+        return _replay(plan, then(replace(found, row=rest), after), now)
+    return found
 
 
 def _on_started(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
@@ -57,12 +123,15 @@ def _on_started(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
         started_at=record.started_at,
         traceparent=record.traceparent,
     )
-    return _finish_if_done(plan, row)
+    return then(Transition(timers=deadline_timer(plan, row, record.started_at)), _finish_if_done(plan, row, 0))
 
 
 def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
     if record.input_hash == row.input_hash:
-        return NOTHING  # the same record again, or the same input again: one run
+        # The same record again, or the same input again: one run. A crash may have kept its row and lost its timer.
+        unsure = record.source == row.source and row.status == "running" and row.epoch == 0
+        timers = deadline_timer(plan, row, row.started_at or 0) if unsure else ()
+        return Transition(timers=timers) if timers else NOTHING
     first = row.source
     where = f"{first.topic}/{first.partition}/{first.offset}" if first else "an earlier record"
     message = f"run id {row.run_id!r} was started with another input by {where}"
@@ -70,8 +139,8 @@ def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transi
 
 
 def _on_attempt_failed(row: RunRow, record: AttemptFailed) -> Transition:
-    known = row.nodes.get(record.node, NodeOutcome())
-    if record.epoch != row.epoch or known.status in TERMINAL_STATUSES or record.seq <= known.last_seq:
+    known = row.nodes.get(record.node, _PENDING)
+    if record.epoch != known.epoch or known.status in TERMINAL_STATUSES or record.seq <= known.last_seq:
         return NOTHING
     outcome = replace(
         known,
@@ -85,12 +154,12 @@ def _on_attempt_failed(row: RunRow, record: AttemptFailed) -> Transition:
     return Transition(row=replace(row, nodes={**row.nodes, record.node: outcome}))
 
 
-def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal) -> Transition:
-    known = row.nodes.get(record.node, NodeOutcome())
-    if record.epoch != row.epoch or known.status in TERMINAL_STATUSES:
+def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal, now: int) -> Transition:
+    known = row.nodes.get(record.node, _PENDING)
+    if record.epoch != known.epoch or known.status in TERMINAL_STATUSES:
         return NOTHING
     outcome = _fitting(row, _outcome_of(plan, known, record))
-    return _finish_if_done(plan, replace(row, nodes={**row.nodes, record.node: outcome}))
+    return _finish_if_done(plan, replace(row, nodes={**row.nodes, record.node: outcome}), now)
 
 
 def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> NodeOutcome:
@@ -109,6 +178,9 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
             )
         case Failed():
             return replace(ended, attempts=record.attempt, error=record.error)
+        case Cancelled() if record.reason is not None:
+            message = f"cancelled: the run's {record.reason} was reached"
+            return replace(ended, error=ErrorInfo(record.reason, message, retryable=False))
         case _:
             return ended
 
@@ -122,7 +194,7 @@ def _fitting(row: RunRow, outcome: NodeOutcome) -> NodeOutcome:
     return replace(outcome, output=None, error=ErrorInfo("too_large", message, retryable=False))
 
 
-def _finish_if_done(plan: WorkflowPlan, row: RunRow) -> Transition:
+def _finish_if_done(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
     done = [row.nodes[node.id] for node in plan.nodes if node.id in row.nodes]
     ended = len(done) == len(plan.nodes) and all(outcome.status in TERMINAL_STATUSES for outcome in done)
     if row.source is None or row.status != "running" or not ended:
@@ -130,10 +202,23 @@ def _finish_if_done(plan: WorkflowPlan, row: RunRow) -> Transition:
     finished_at = max((o.finished_at for o in done if o.finished_at is not None), default=row.started_at or 0)
     row = replace(row, status=status_of(done), finished_at=finished_at)
     finished = Finished(row.run_id, row.epoch, row.status, finished_at)
-    return Transition(
+    wrote = Transition(
         row=row,
         sends=(result_record(plan, row), send(plan.topic("run"), finished, "run", row.epoch, 0, row.traceparent)),
+        stop_timers=(deadline_key(row),) if plan.deadline_ms is not None else (),
     )
+    return then(wrote, open_next(plan, row, now)) if row.redrives else wrote
+
+
+def _cancel(plan: WorkflowPlan, row: RunRow, now: int, reason: str | None) -> tuple[Send, ...]:
+    """Return `Cancelled` for every node that has not ended, each in the epoch it runs in."""
+    found = []
+    for node in plan.nodes:
+        known = row.nodes.get(node.id, _PENDING)
+        if known.status not in TERMINAL_STATUSES:
+            record = Cancelled(row.run_id, node.id, known.epoch, 0, now, reason)
+            found.append(send(node.topic, record, node.id, known.epoch, 0, row.traceparent))
+    return tuple(found)
 
 
 def status_of(outcomes: list[NodeOutcome]) -> RunStatus:
@@ -141,4 +226,7 @@ def status_of(outcomes: list[NodeOutcome]) -> RunStatus:
     ends = {outcome.status for outcome in outcomes}
     if "cancelled" in ends:
         return "cancelled"
-    return "failed" if "failed" in ends else "success"
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if not all(stops(outcome.error) for outcome in failed):
+        return "failed"
+    return "stopped" if failed else "success"

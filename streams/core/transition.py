@@ -8,6 +8,7 @@ from schemas import headers as names
 from schemas.headers import Headers, headers_of
 from schemas.ids import ce_id
 from schemas.records import NodeRow, Record, RunRow, TimerRow
+from streams.core.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,37 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What follows from one record. `row` None means unchanged; `launch` starts the row's attempt once the row is durable."""
+    """What follows from one record.
+
+    `row` None means unchanged, `ledger` None likewise; `launch` starts the row's attempt once row and ledger are durable.
+    `timers` are set, those with the keys `stop_timers` taken away.
+    """
 
     row: NodeRow | RunRow | TimerRow | None = None
     delete: bool = False
     sends: tuple[Send, ...] = ()
     launch: bool = False
     abort: bool = False
+    ledger: Ledger | None = None
+    timers: tuple[TimerRow, ...] = ()
+    stop_timers: tuple[str, ...] = ()
 
 
 NOTHING = Transition()
+
+
+def then(first: Transition, second: Transition) -> Transition:
+    """Return both as one: what the second says of the row holds, an attempt it aborts was never launched."""
+    return Transition(
+        row=first.row if second.row is None else second.row,
+        delete=first.delete or second.delete,
+        sends=first.sends + second.sends,
+        launch=second.launch or (first.launch and not second.abort),
+        abort=first.abort or second.abort,
+        ledger=first.ledger if second.ledger is None else second.ledger,
+        timers=first.timers + second.timers,
+        stop_timers=first.stop_timers + second.stop_timers,
+    )
 
 
 def send(topic: str, record: Record, node: str, epoch: int, seq: int, traceparent: str | None) -> Send:

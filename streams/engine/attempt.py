@@ -8,13 +8,16 @@ from typing import Protocol
 
 import orjson
 
-from schemas.records import AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
+from schemas.records import AttemptDeferred, AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.core.compiled import inputs_of
 from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW, MAX_TRACEBACK, cut
-from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
+from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
 from topology.plan import NodePlan
+
+PROVIDER_GRACE_MS = 1_000
+"""An llm node keeps its timeout itself, for the breaker to see it; this guard comes after."""
 
 
 class Node(Protocol):
@@ -26,41 +29,52 @@ class Node(Protocol):
 
 
 async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock: Callable[[], int]) -> Send:
-    """Run the attempt that `row` stands for; return `Succeeded` or `AttemptFailed` for the node's journal."""
+    """Run the attempt that `row` stands for; return what the node's journal is to say of it."""
     began = clock()
-    outcome = await _within(plan.timeout_ms, node.execute(_input_of(workflow, plan, row)))
-    outcome, output = _output_of(outcome)
-    record: Succeeded | AttemptFailed
-    spent = Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd)
-    if isinstance(outcome, Done):
-        record = Succeeded(
-            row.run_id,
-            plan.id,
-            row.epoch,
-            row.seq,
-            row.attempt,
-            output,
-            spent,
-            cut(outcome.model, MAX_KEY),
-            began,
-            clock(),
-        )
+    outcome = await _within(plan, node.execute(_input_of(workflow, plan, row)))
+    if isinstance(outcome, Deferred):
+        record: AttemptDeferred | Succeeded | AttemptFailed = _deferred(plan, row, outcome, clock())
     else:
-        error = _error_of(outcome.error)
-        record = AttemptFailed(
-            row.run_id,
-            plan.id,
-            row.epoch,
-            row.seq,
-            row.attempt,
-            error,
-            spent,
-            cut(outcome.model, MAX_KEY),
-            cut(outcome.raw, MAX_RAW),
-            began,
-            clock(),
-        )
+        record = _ended(plan, row, outcome, began, clock())
     return send(plan.topic, record, plan.id, row.epoch, row.seq, row.traceparent)
+
+
+def _deferred(plan: NodePlan, row: NodeRow, outcome: Deferred, now: int) -> AttemptDeferred:
+    return AttemptDeferred(
+        row.run_id,
+        plan.id,
+        row.epoch,
+        row.seq,
+        row.attempt,
+        row.launch,
+        outcome.reason,
+        cut(outcome.message, MAX_MESSAGE) or "",
+        cut(outcome.model, MAX_KEY),
+        min(max(outcome.until_ms, now), now + MAX_WAIT_MS),
+        now,
+    )
+
+
+def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, ended: int) -> Succeeded | AttemptFailed:
+    outcome, output = _output_of(outcome)
+    same = {
+        "run_id": row.run_id,
+        "node": plan.id,
+        "epoch": row.epoch,
+        "seq": row.seq,
+        "attempt": row.attempt,
+        "spent": Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd),
+        "model": cut(outcome.model, MAX_KEY),
+        "started_at": began,
+        "finished_at": ended,
+        "launch": row.launch,
+        "metered": outcome.metered,
+        "raw": cut(outcome.raw, MAX_RAW),
+        "prompt_hash": outcome.prompt_hash,
+    }
+    if isinstance(outcome, Done):
+        return Succeeded(output=output, **same)  # type: ignore[arg-type]
+    return AttemptFailed(error=_error_of(outcome.error), **same)  # type: ignore[arg-type]
 
 
 def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
@@ -72,25 +86,30 @@ def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
         epoch=row.epoch,
         seq=row.seq,
         attempt=row.attempt,
-        inputs=inputs_of(plan, row.gathered),
+        inputs=inputs_of(plan, row.gathered, row.edits),
+        model=plan.llm.models[min(row.choice, len(plan.llm.models) - 1)] if plan.llm else None,
+        deferred=row.deferrals > 0,
         idempotency_key=row.idempotency_key,
         previous_error=None if last is None else NodeError(last.kind, last.message, last.retryable),
         headers={"traceparent": row.traceparent} if row.traceparent else {},
     )
 
 
-async def _within(timeout_ms: int, work: Awaitable[Outcome]) -> Outcome:
+async def _within(plan: NodePlan, work: Awaitable[Outcome]) -> Outcome:
+    calls = plan.kind == "llm"
+    unknown = None if calls else 0.0  # what a call cost that nobody heard the end of; other nodes cost nothing
     try:
-        async with asyncio.timeout(timeout_ms / 1000):
+        async with asyncio.timeout((plan.timeout_ms + (PROVIDER_GRACE_MS if calls else 0)) / 1000):
             return await work
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         # Nobody cancelled it: a library did so to itself. Without a record the row would say `running` for ever.
-        return Failed(NodeError("internal", "the node cancelled itself"), cost_usd=None)
+        return Failed(NodeError("internal", "the node cancelled itself"), cost_usd=unknown, metered=not calls)
     except TimeoutError:
-        return Failed(NodeError("timeout", f"no result within timeout_ms: {timeout_ms}"), cost_usd=None)
+        error = NodeError("timeout", f"no result within timeout_ms: {plan.timeout_ms}")
+        return Failed(error, cost_usd=unknown, metered=not calls)
 
 
 def _error_of(error: NodeError) -> ErrorInfo:
@@ -100,7 +119,7 @@ def _error_of(error: NodeError) -> ErrorInfo:
     )
 
 
-def _output_of(outcome: Outcome) -> tuple[Outcome, Json]:
+def _output_of(outcome: Done | Failed) -> tuple[Done | Failed, Json]:
     """Return the outcome and its output as JSON text; one that is too large is a failure that no retry mends."""
     if isinstance(outcome, Failed):
         return outcome, Json("")
@@ -108,9 +127,14 @@ def _output_of(outcome: Outcome) -> tuple[Outcome, Json]:
         output = orjson.dumps(outcome.output)
     except TypeError as problem:  # nested too deeply, a lone surrogate
         error = NodeError("malformed_output", f"the output cannot be written as JSON: {problem}", retryable=False)
-        return Failed(error, outcome.usage, outcome.cost_usd, outcome.model), Json("")
+        return _unusable(outcome, error), Json("")
     if len(output) <= MAX_OUTPUT_BYTES:
         return outcome, Json(output.decode())
     message = f"the output has {len(output)} bytes, {MAX_OUTPUT_BYTES} are allowed"
-    error = NodeError("too_large", message, retryable=False)
-    return Failed(error, outcome.usage, outcome.cost_usd, outcome.model), Json("")
+    return _unusable(outcome, NodeError("too_large", message, retryable=False)), Json("")
+
+
+def _unusable(outcome: Done, error: NodeError) -> Failed:
+    return Failed(
+        error, outcome.usage, outcome.cost_usd, outcome.model, outcome.raw, outcome.metered, outcome.prompt_hash
+    )

@@ -24,6 +24,7 @@ from streams.engine.attempt import Node
 from streams.engine.changelogs import OwnedChangelogs
 from streams.engine.clients import client_id_of, new_incarnation, producer_of, reader_of, start, stop
 from streams.engine.config import EngineConfig
+from streams.engine.days import Days
 from streams.engine.executor import Executor
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.launcher import Launcher
@@ -32,7 +33,7 @@ from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
-from streams.engine.processor import CO_PARTITIONED, Address, Processor
+from streams.engine.processor import CO_PARTITIONED, Address, Elsewhere, Processor, nowhere
 from streams.engine.repair import OwnershipLost, Repair
 from streams.engine.restore import Restorer
 from streams.engine.results import WrittenResults
@@ -42,7 +43,7 @@ from streams.engine.takeover import Takeover
 from streams.engine.timers import Timers
 from streams.engine.topics import ensure_topics
 from streams.errors import EngineFailure
-from topology.naming import RUN_TABLE, consumer_group
+from topology.naming import LEDGER_TABLE, RUN_TABLE, changelog_topic, consumer_group
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,7 @@ class Engine:
         self._output_topic = plan.topic("output")
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
         self._paused = False
+        self._following: asyncio.Task[None] | None = None
         self._next_sweep = 0
         self._awake_at = time.monotonic()
 
@@ -126,7 +128,12 @@ class Engine:
         self._retirement = Retirement(plan, self._tables)
         self._changelogs = OwnedChangelogs(kafka_log, {t.name: t.changelog for t in plan.tables})
         self._processor = Processor(
-            self.workflow, self._tables, self._timers, self._moment, partial(partition_of, count=partitions)
+            self.workflow,
+            self._tables,
+            self._timers,
+            self._moment,
+            partial(partition_of, count=partitions),
+            await self._follow_days(stack, partitions),
         )
         address = self._processor.address
         self._launcher = Launcher(
@@ -143,6 +150,20 @@ class Engine:
         self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
         self._takeover.topics = self._co_partitioned - {self._output_topic}
         self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
+
+    async def _follow_days(self, stack: AsyncExitStack, partitions: int) -> Elsewhere:
+        """Return what says how much other workers have spent today; only a daily budget needs to know."""
+        plan = self.workflow.plan
+        if plan.daily_budget is None:
+            return nowhere
+        reader = reader_of(self.config)
+        await start(reader, self.config.bootstrap)
+        stack.push_async_callback(stop, reader)
+        days = Days(reader, changelog_topic(plan.id, LEDGER_TABLE), partitions, self._tables)
+        await days.load()
+        self._following = asyncio.create_task(days.follow())
+        stack.push_async_callback(_end, self._following)
+        return days.elsewhere
 
     def _group_consumer(self) -> AIOKafkaConsumer:
         return reader_of(
@@ -333,11 +354,12 @@ class Engine:
         """Launch again what nobody works on, once the rows say that this worker does."""
         if self._membership.pending:
             return
-        rows = self._launcher.claim(partitions, self._assignor.live)
+        orphans = self._launcher.orphans(partitions, self._assignor.live)
+        if not orphans:
+            return
+        self._processor.relaunch(orphans)
         try:
-            if rows:
-                await self._repair.write(rows)
-                self._launcher.launch_claimed(rows)
+            await apply(self._processor.take_effects(), self._log, self._repair, self._launch, self._launcher.abort)
         except OwnershipLost:
             self._lose_ownership()
 
@@ -371,6 +393,8 @@ class Engine:
     # ---- the end ----------------------------------------------------------------------------------------------------
 
     def _raise_failure(self) -> None:
+        if self._following is not None and self._following.done():
+            raise EngineFailure(f"the day's spending is not followed any more: {self._following.exception()!r}")
         failure = self._executor.failure
         if failure.done():
             error = failure.exception()
@@ -397,6 +421,11 @@ class Engine:
                 await self._membership.changed.wait()
         except TimeoutError:
             log.warning("no rebalance within the drain timeout; leaving with the partitions")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _inbound(record: ConsumerRecord) -> Inbound:

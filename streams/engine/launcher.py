@@ -58,27 +58,18 @@ class Launcher:
         for node, run_id in aborts:
             self._executor.abort(node, run_id)
 
-    def claim(self, partitions: Iterable[int], live: frozenset[str]) -> dict[Address, Row | None]:
-        """Return the rows of attempts nobody of the `live` incarnations works on, as this worker's own from now.
+    def orphans(self, partitions: Iterable[int], live: frozenset[str]) -> list[Address]:
+        """Return the rows of attempts nobody of the `live` incarnations works on.
 
-        They are written before they are launched: should the partition move on, its next owner must see who is at work.
+        Their claims are written before they are launched: should the partition move on, its next owner must see who is at work.
         """
-        rows: dict[Address, Row | None] = {}
+        found: list[Address] = []
         for partition in partitions:
             for table, run_id in self._tables.running(partition):
                 row = self._tables.get(table, partition, run_id)
                 if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row, live):
-                    rows[(table, partition, run_id)] = replace(
-                        row, incarnation=self._incarnation, launched_at=self._clock()
-                    )
-        return rows
-
-    def launch_claimed(self, rows: Mapping[Address, Row | None]) -> None:
-        """Launch claimed rows, now durable."""
-        for address, row in rows.items():
-            if isinstance(row, NodeRow):
-                self._tables.put(*address, row)
-                self._launch(self._node_of[address[0]], address[1], row)
+                    found.append((table, partition, run_id))
+        return found
 
     def forget_read_back(self) -> None:
         """Drop published attempts whose rows have moved on."""

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast, get_args
 
 from schemas import codec
-from schemas.records import NodeRecord, NodeRow, Record, RetryScheduled, Row, RunRecord, RunRow, TimerRow
+from schemas.records import (
+    DayRow,
+    LedgerRow,
+    NodeRecord,
+    NodeRow,
+    Record,
+    RetryScheduled,
+    Row,
+    RunRecord,
+    RunRow,
+    TimerRow,
+)
 from streams.core import intake, node_agent, run_agent, timer_agent
 from streams.core.compiled import CompiledNode, CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
+from streams.core.ledger import DAY, Cost, Ledger, day_of, taken
 from streams.core.transition import Moment, Send, Transition
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
 from streams.engine.timers import Timers
 from streams.errors import UndecodableRecord
-from topology.naming import RUN_TABLE, TIMERS_TABLE
+from topology.naming import LEDGER_TABLE, RUN_TABLE, TIMERS_TABLE
 
 Address = tuple[str, int, str]
 """Table, partition, key."""
@@ -28,6 +40,15 @@ PartitionOf = Callable[[bytes], int]
 
 RUN_RECORDS = get_args(RunRecord)
 NODE_RECORDS = get_args(NodeRecord)
+
+Elsewhere = Callable[[str], Cost]
+"""What partitions of other workers have spent on a day."""
+
+
+def nowhere(_: str) -> Cost:
+    """Nothing: there is no other worker."""
+    return Cost()
+
 
 CO_PARTITIONED = frozenset({"run", "journal", "retry", "output"})
 
@@ -52,6 +73,7 @@ class Processor:
         timers: Timers,
         moment: Callable[[], Moment],
         partition_of: PartitionOf,
+        elsewhere: Elsewhere = nowhere,
     ) -> None:
         self.workflow = workflow
         self.tables = tables
@@ -59,10 +81,12 @@ class Processor:
         self.effects = Effects()
         self._moment = moment
         self._partition_of = partition_of
+        self._elsewhere = elsewhere
         plan = workflow.plan
         self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
         self._journal = {node.id: node.topic for node in plan.nodes}
         self._node_of = {node.topic: node.id for node in plan.nodes}
+        self._of_table = {node.plan.table: node for node in workflow.nodes.values()}
         self._run_topic = plan.topic("run")
         self._readers = self._subscriptions()
         self._on_topic: dict[str, Callable[[Inbound], None]] = {
@@ -87,11 +111,26 @@ class Processor:
         return effects
 
     def fire_timers(self) -> None:
-        """Write `AttemptDue` for every timer that is due."""
-        for partition, key in self.timers.due(self._moment().now):
+        """Do what is due: an attempt whose wait is over, a run that is out of time."""
+        now = self._moment().now
+        for partition, key in self.timers.due(now):
             row = self.tables.get(TIMERS_TABLE, partition, key)
-            if isinstance(row, TimerRow) and row.node in self._journal:
+            if not isinstance(row, TimerRow):
+                continue
+            if row.kind == timer_agent.DEADLINE:
+                run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, row.run_id))
+                self._note(TIMERS_TABLE, partition, key, run_agent.expire(self.workflow.plan, run_row, row, now))
+            elif row.node in self._journal:
                 self._note(TIMERS_TABLE, partition, key, timer_agent.fire(row, self._journal[row.node]))
+
+    def relaunch(self, addresses: Iterable[Address]) -> None:
+        """Have attempts nobody works on made by this worker; what follows is added to `effects`."""
+        for table, partition, key in addresses:
+            row = self.tables.get(table, partition, key)
+            if isinstance(row, NodeRow):
+                node = self._of_table[table]
+                ledger = self._ledger(node, partition, key)
+                self._note_node(node, partition, key, node_agent.relaunch(node, row, self._moment(), ledger))
 
     def _subscriptions(self) -> dict[str, tuple[CompiledNode, ...]]:
         """Return which nodes read which journal; the run's is read by all."""
@@ -127,30 +166,73 @@ class Processor:
         entry = cast("RunRecord | NodeRecord", found)
         key, partition, moment = entry.run_id, record.partition, self._moment()
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
-        self._note(RUN_TABLE, partition, key, run_agent.decide(self.workflow.plan, run_row, entry))
+        decided = run_agent.decide(self.workflow.plan, run_row, entry, moment.now, record.offset)
+        self._note(RUN_TABLE, partition, key, decided)
         if run_row is not None and run_row.retired:
             return  # its nodes' rows were dropped: a late record must not bring one back
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
-            transition = node_agent.decide(node, row, entry, moment)
-            if transition.launch or transition.abort:
-                self._note_work(node, partition, key, transition)
-            self._note(node.plan.table, partition, key, transition)
+            ledger = self._ledger(node, partition, key)
+            self._note_node(node, partition, key, node_agent.decide(node, row, entry, moment, ledger))
 
-    def _note_work(self, node: CompiledNode, partition: int, key: str, transition: Transition) -> None:
+    def _note_node(self, node: CompiledNode, partition: int, key: str, transition: Transition) -> None:
         address = (node.plan.table, partition, key)
-        if transition.launch:
-            self.effects.launches[address] = node.plan.id
         if transition.abort:
             self.effects.launches.pop(address, None)
             self.effects.aborts.append((node.plan.id, key))
+        if transition.launch:
+            self.effects.launches[address] = node.plan.id
+        if transition.ledger is not None:
+            self._note_ledger(partition, transition.ledger)
+        self._note(node.plan.table, partition, key, transition)
 
     def _note(self, table: str, partition: int, key: str, transition: Transition) -> None:
         if transition.row is not None or transition.delete:
-            self.tables.put(table, partition, key, transition.row)
-            self.effects.rows[(table, partition, key)] = transition.row
+            self._put(table, partition, key, transition.row)
+        for timer in transition.timers:
+            self._put(TIMERS_TABLE, partition, timer_agent.key_of(timer), timer)
+            self.timers.add(timer.due_at, partition, timer_agent.key_of(timer))
+        for timer_key in transition.stop_timers:
+            if self.tables.get(TIMERS_TABLE, partition, timer_key) is not None:
+                self._put(TIMERS_TABLE, partition, timer_key, None)
         for send in transition.sends:
             self._send(send, partition)
+
+    def _put(self, table: str, partition: int, key: str, row: Row | None) -> None:
+        self.tables.put(table, partition, key, row)
+        self.effects.rows[(table, partition, key)] = row
+
+    # ---- the ledger -------------------------------------------------------------------------------------------------
+
+    def _ledger(self, node: CompiledNode, partition: int, run_id: str) -> Ledger | None:
+        """Return the run's ledger for a node that spends, None for others."""
+        if node.prompt is None:
+            return None
+        plan = self.workflow.plan
+        limit = plan.budget
+        row = self.tables.get(LEDGER_TABLE, partition, run_id)
+        if not isinstance(row, LedgerRow):
+            row = LedgerRow(run_id, limit.max_tokens if limit else None, limit.max_cost_usd if limit else None)
+        today, days, elsewhere = day_of(self._moment().now), {}, Cost()
+        if plan.daily_budget is not None:
+            elsewhere = self._elsewhere(today)
+            days = self._days(partition, row, today)
+            for other in self.tables.partitions() - {partition}:
+                elsewhere = elsewhere.plus(taken(self.tables.get(LEDGER_TABLE, other, DAY + today)))
+        return Ledger(run_id, today, limit, plan.daily_budget, row, days, elsewhere)
+
+    def _days(self, partition: int, run: LedgerRow, today: str) -> dict[str, DayRow]:
+        """Return the partition's rows of today and of the days that the run's calls in flight are charged to."""
+        days = {today, *(held.day for held in run.reserved.values())}
+        rows = (self.tables.get(LEDGER_TABLE, partition, DAY + day) for day in days)
+        return {row.day: row for row in rows if isinstance(row, DayRow)}
+
+    def _note_ledger(self, partition: int, ledger: Ledger) -> None:
+        if self.tables.get(LEDGER_TABLE, partition, ledger.run_id) != ledger.run:
+            self._put(LEDGER_TABLE, partition, ledger.run_id, ledger.run)
+        for day, row in ledger.days.items():
+            if self.tables.get(LEDGER_TABLE, partition, DAY + day) != row:
+                self._put(LEDGER_TABLE, partition, DAY + day, row)
 
     def _send(self, send: Send, partition: int | None) -> None:
         self.effects.sends.append(self.address(send, partition))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from schemas.records import Row, RunRow
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
-from topology.naming import RUN_TABLE
+from topology.naming import LEDGER_TABLE, RUN_TABLE
 from topology.plan import WorkflowPlan
 
 BATCH = 500
@@ -51,9 +51,12 @@ class Retirement:
             _, partition, run_id = heapq.heappop(self._heap)
             row = self._tables.get(RUN_TABLE, partition, run_id)
             if isinstance(row, RunRow) and not row.retired:
+                if row.finished_at is None or row.finished_at + self._plan.state_retention_ms > now:
+                    continue  # an epoch was opened since
                 rows[(RUN_TABLE, partition, run_id)] = replace(row, nodes={}, retired=True)
             rows |= dict.fromkeys(((table, partition, run_id) for table in self._held(partition, run_id)), None)
         return rows
 
     def _held(self, partition: int, run_id: str) -> list[str]:
-        return [node.table for node in self._plan.nodes if self._tables.get(node.table, partition, run_id)]
+        tables = [*(node.table for node in self._plan.nodes), LEDGER_TABLE]
+        return [table for table in tables if self._tables.get(table, partition, run_id)]

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
+from streams.core.prices import Price
+
 DEFAULT_PROVIDER = "default"
 """The provider that has every model no other one claims."""
 
@@ -16,19 +18,12 @@ MaxTokensParam = Literal["max_tokens", "max_completion_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """Dollars per million tokens."""
-
-    input_per_mtok: float
-    output_per_mtok: float
-
-
-@dataclass(frozen=True, slots=True)
 class ProviderConfig:
     """How to reach one provider and which models it has (names or globs).
 
     `base_url` None is the OpenAI client's own default; `model_override` is asked for instead of the workflow's model;
-    `free` calls cost nothing whatever the model's name is; `schema_extras` go into the root of every output schema sent.
+    `free` calls cost nothing whatever the model's name is; `schema_extras` go into the root of every output schema sent;
+    `keep_raw` says whether models' raw answers go to the journal.
     """
 
     name: str
@@ -40,6 +35,9 @@ class ProviderConfig:
     model_override: str | None = None
     free: bool = False
     schema_extras: Mapping[str, Any] = field(default_factory=dict)
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    keep_raw: bool = True
 
     def claims(self, model: str) -> bool:
         """Say whether one of its names or globs is `model`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,19 @@ def failure_of(error: Exception, provider: str, secrets: Iterable[str]) -> NodeE
     refused = type(error) is openai.OpenAIError  # the client itself refuses: no credentials, a bad option
     kind = "provider_refused" if refused else "provider_unavailable"
     return NodeError(kind, safe_message(text, secrets), retryable=not refused)
+
+
+def headers_of(error: Exception) -> Mapping[str, str]:
+    """Return the headers of the answer that `error` stands for, none if there was no answer."""
+    return error.response.headers if isinstance(error, openai.APIStatusError) else {}
+
+
+def may_have_been_billed(error: Exception) -> bool:
+    """Say whether the provider may have worked for a call that failed: it was sent, and no status told that it was refused."""
+    if isinstance(error, openai.APIStatusError):
+        return False
+    unsent = (ConnectionRefusedError, socket.gaierror)
+    return not (type(error) is openai.OpenAIError or any(isinstance(cause, unsent) for cause in _chain(error)))
 
 
 def _status_failure(error: openai.APIStatusError, provider: str, secrets: Iterable[str]) -> NodeError:

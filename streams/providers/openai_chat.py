@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
-from streams.core.outcome import Done, Failed, NodeError, Outcome, Usage
+import orjson
+
+from streams.core.outcome import Deferred, Done, Failed, NodeError, Outcome, Usage
 from streams.providers.answers import Answer, fault_of, read_answer, read_object, schema_fault
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
+from streams.providers.gate import Gate
 from streams.providers.prices import cost_usd
 from streams.providers.redact import RAW_CHARS, cap, redact
 
@@ -53,29 +58,58 @@ class ChatRequest:
     temperature: float | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     output: OutputSchema | None = None
+    deferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What came of a call, and the headers it came with."""
+
+    outcome: Done | Failed
+    headers: Mapping[str, str]
 
 
 class ChatProvider:
     """A provider and its one client, made at the first call so that it belongs to the running loop."""
 
-    def __init__(self, config: ProviderConfig) -> None:
+    def __init__(self, config: ProviderConfig, gate: Gate | None = None) -> None:
         self.config = config
+        limits = (config.requests_per_minute, config.tokens_per_minute)
+        self.gate = gate or Gate(config.name, *limits)
         self._client: AsyncOpenAI | None = None
 
     async def complete(self, request: ChatRequest) -> Outcome:
-        """Make one call."""
+        """Make one call, or none if the provider is not to be called now."""
+        held = self.gate.enter(request.model, _estimated_tokens(request), returning=request.deferred)
+        if isinstance(held, Deferred):
+            return held
+        body = _body(request, self.config)
         try:
-            body = await self._post(request)
-        except Exception as error:
-            from streams.providers.failures import failure_of
+            reply = await self._called(request, body)
+        except asyncio.CancelledError:
+            self.gate.withdraw(held)
+            raise
+        outcome = self.gate.leave(held, reply.outcome, reply.headers)
+        return outcome if isinstance(outcome, Deferred) else replace(outcome, prompt_hash=_hash_of(request.model, body))
 
-            return Failed(failure_of(error, self.config.name, self._secrets), model=request.model)
+    async def _called(self, request: ChatRequest, body: dict[str, Any]) -> _Reply:
+        from streams.providers.failures import failure_of, headers_of, may_have_been_billed
+
         try:
-            answer = read_answer(body)
+            async with asyncio.timeout(request.timeout_ms / 1000):  # of the whole call, however slowly it trickles
+                content, headers = await self._post(request, body)
+        except Exception as error:
+            failure = failure_of(error, self.config.name, self._secrets)
+            if may_have_been_billed(error):
+                return _Reply(Failed(failure, cost_usd=None, model=request.model, metered=False), {})
+            return _Reply(Failed(failure, model=request.model), headers_of(error))
+        try:
+            return _Reply(self._outcome(request, read_answer(content)), headers)
         except Exception as error:
             text = f"provider {self.config.name!r} sent a body that is no completion: {error}"
-            return Failed(NodeError("provider_unavailable", text), model=request.model, raw=self._raw(body))
-        return self._outcome(request, answer)
+            failure = NodeError("provider_unavailable", text)
+            raw = self._raw(content)
+            return _Reply(Failed(failure, cost_usd=None, model=request.model, raw=raw, metered=False), headers)
 
     async def aclose(self) -> None:
         """Close the client's connections."""
@@ -87,20 +121,24 @@ class ChatProvider:
     def _secrets(self) -> tuple[str, ...]:
         return (self.config.api_key.get_secret_value(),)
 
-    def _outcome(self, request: ChatRequest, answer: Answer) -> Outcome:
-        usage = answer.usage or Usage()
+    def _outcome(self, request: ChatRequest, answer: Answer) -> Done | Failed:
+        usage, metered = answer.usage or Usage(), answer.usage is not None
         cost = cost_usd(self.config, request.model, answer.model, answer.usage, answer.cached_tokens)
         model = answer.model or request.model
         read = _read(request, answer)
+        raw = self._raw(answer.content or answer.refusal or "")
         if isinstance(read, NodeError):
-            return Failed(read, usage, cost, model, self._raw(answer.content or answer.refusal or ""))
-        return Done(read, usage, cost, model)
+            return Failed(read, usage, cost, model, raw, metered)
+        return Done(read, usage, cost, model, metered, raw)
 
-    def _raw(self, answered: str | bytes) -> str:
+    def _raw(self, answered: str | bytes) -> str | None:
+        """Return the answer as the journal keeps it: capped, without secrets; None if it is not to keep any."""
+        if not self.config.keep_raw:
+            return None
         text = answered if isinstance(answered, str) else answered[: RAW_CHARS * 4].decode("utf-8", "replace")
         return cap(redact(cap(text, RAW_CHARS * 4), self._secrets), RAW_CHARS)
 
-    async def _post(self, request: ChatRequest) -> bytes:
+    async def _post(self, request: ChatRequest, body: dict[str, Any]) -> tuple[bytes, Mapping[str, str]]:
         import httpx2
 
         timeout_s = request.timeout_ms / 1000
@@ -108,11 +146,11 @@ class ChatProvider:
         response = await self._connected().chat.completions.with_raw_response.create(
             model=self.config.model_override or request.model,
             messages=[],
-            extra_body=_body(request, self.config),
+            extra_body=body,
             extra_headers={"Idempotency-Key": _header(request.idempotency_key)},
             timeout=httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S)),
         )
-        return response.content
+        return response.content, response.headers
 
     def _connected(self) -> AsyncOpenAI:
         if self._client is None:
@@ -165,6 +203,17 @@ def _read(request: ChatRequest, answer: Answer) -> dict[str, Any] | NodeError:
         return read
     problems = request.output.validator.validate(read)
     return schema_fault(problems) if problems else read
+
+
+def _estimated_tokens(request: ChatRequest) -> int:
+    """Return about how many tokens a call will use, as OpenAI's own limiter counts them beforehand."""
+    return sum(len(text) for text in request.messages) // 4 + request.max_output_tokens
+
+
+def _hash_of(model: str, body: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what was sent."""
+    sent = orjson.dumps({**body, "model": model}, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    return hashlib.sha256(sent).hexdigest()
 
 
 def _header(key: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from streams.core.outcome import Usage
-from streams.providers.config import Price, ProviderConfig
+from streams.core.prices import Price
+from streams.providers.config import ProviderConfig
 
 
 def cost_usd(
@@ -23,6 +24,26 @@ def cost_usd(
             usage.prompt_tokens * price.input_per_mtok + usage.completion_tokens * price.output_per_mtok
         ) / 1_000_000
     return next((cost for name in names if (cost := _listed(config, name, usage, cached_tokens)) is not None), None)
+
+
+def most_per_mtok(config: ProviderConfig, model: str) -> Price | None:
+    """Return a bound of what `model` costs, None if nobody knows: list price, no discount, the dearest tier."""
+    if config.free:
+        return Price(0.0, 0.0)
+    known = _priced(config, model)
+    if known is not None:
+        return known
+    costs = [_rates(config, model, tokens) for tokens in (1_000, 1_000_000)]
+    if any(cost is None for cost in costs):
+        return None
+    return Price(max(cost[0] for cost in costs if cost), max(cost[1] for cost in costs if cost))
+
+
+def _rates(config: ProviderConfig, model: str, tokens: int) -> tuple[float, float] | None:
+    """Return dollars per million tokens in and out, as they are for a call of so many."""
+    read = _listed(config, model, Usage(tokens, 0), 0)
+    both = _listed(config, model, Usage(tokens, tokens), 0)
+    return None if read is None or both is None else (read * 1e6 / tokens, (both - read) * 1e6 / tokens)
 
 
 def _priced(config: ProviderConfig, model: str) -> Price | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from streams.core.prices import Price
 from streams.errors import ProviderConfigError
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
+from streams.providers.gate import Gate
 from streams.providers.openai_chat import ChatProvider
+from streams.providers.prices import most_per_mtok
 
 
 class ProviderRegistry:
@@ -44,6 +47,15 @@ class ProviderRegistry:
             f"no provider for model {model!r}: set OPENAI_API_KEY or OPENAI_BASE_URL, "
             "name a provider in penstock.toml, or use the local model"
         )
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """Every provider's gate."""
+        return tuple(provider.gate for provider in self._providers.values())
+
+    def price_of(self, model: str) -> Price | None:
+        """Return a bound of what `model` costs in dollars per million tokens, None if nobody knows."""
+        return most_per_mtok(self.provider_for(model).config, model)
 
     async def aclose(self) -> None:
         """Close every client; one that fails to close does not keep the others open."""

@@ -9,10 +9,31 @@ from functools import cache
 from typing import Any
 
 from streams.core.outcome import NodeInput, Outcome
+from streams.core.prices import Price
 from streams.testing import TopologyTestDriver
 from tests.audit.memory import Doctored, retire, snapshot_of
-from tests.engine.scripts import Step, advance, broken, cancel, flaky, nodes_of, pipe, play, start
-from tests.plans import CHAIN, DIAMOND, plan_of
+from tests.engine.scripts import (
+    Step,
+    advance,
+    broken,
+    cancel,
+    echo,
+    fixed_by_an_edit,
+    flaky,
+    frugal,
+    frugal_at_last,
+    never_open,
+    nodes_of,
+    pipe,
+    play,
+    put_off,
+    redrive,
+    start,
+    unheard,
+    unsure,
+)
+from tests.plans import CHAIN, DIAMOND, llm, plan_of
+from topology.plan import Budget
 
 
 @dataclass(frozen=True)
@@ -22,11 +43,13 @@ class Story:
     dag: Mapping[str, Sequence[str]]
     steps: Sequence[Step]
     special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
     def log(self, **crash: Any) -> Doctored:
         """Let it happen and return the log."""
-        plan = plan_of(self.dag)
-        with TopologyTestDriver(plan, nodes_of(plan, self.special)) as driver:
+        plan = plan_of(self.dag, nodes=self.nodes, **self.plan)
+        with TopologyTestDriver(plan, nodes_of(plan, self.special), prices={"m1": Price(1, 2)}) as driver:
             play(driver, self.steps, **crash)
             return snapshot_of(driver)
 
@@ -47,6 +70,38 @@ STORIES: Mapping[str, Story] = {
     "cancelled, its timer not due yet": Story(CHAIN, [start(), cancel()], {"b": flaky(1)}),
     "cancelled before it started": Story(CHAIN, [cancel(), start()]),
     "cancelled and never started": Story(CHAIN, [cancel()]),
+    "redriven": Story(CHAIN, [start(), redrive("b", edit={"input": {"ok": True}})], {"b": fixed_by_an_edit}),
+    "redriven in vain, then well": Story(
+        DIAMOND,
+        [start(), redrive("extract"), redrive("extract", edit={"input": {"ok": True}}), redrive("extract", epoch=0)],
+        {"extract": fixed_by_an_edit},
+    ),
+    "redrives that are refused": Story(
+        CHAIN, [start(), redrive("a"), redrive("b", edit={"nobody": 1}), redrive("b", run_id="r9")]
+    ),
+    "redriven and retired": Story(CHAIN, [start(), redrive("b"), RETIRE, redrive("b")], {"b": broken}),
+    "put off": Story(CHAIN, [start(), advance(2)], {"b": put_off}, {"b": llm()}),
+    "put off, not due yet": Story(CHAIN, [start()], {"b": put_off}, {"b": llm()}),
+    "another model": Story(CHAIN, [start()], {"b": never_open}, {"b": llm("m1", "m2")}),
+    "another model after retries": Story(
+        CHAIN,
+        [start(), advance(1)],
+        {"b": lambda i: echo(i) if i.model == "m2" else flaky(9)(i)},
+        {"b": llm("m1", "m2")},
+    ),
+    "stopped": Story(DIAMOND, [start()], {"extract": unsure}, {"extract": llm()}),
+    "out of time": Story(CHAIN, [start(), advance(1)], {"b": flaky(9)}, plan={"deadline_ms": 1_500}),
+    "in time": Story(CHAIN, [start()], {"b": flaky(1)}, plan={"deadline_ms": 30_000}),
+    "budgeted": Story(
+        DIAMOND,
+        [start(), advance(1)],
+        {"classify": frugal, "extract": frugal_at_last, "sentiment": unheard, "summarize": frugal},
+        {n: llm() for n in DIAMOND},
+        {"budget": Budget(10_000, 1.0), "daily_budget": Budget(100_000, None)},
+    ),
+    "over budget": Story(
+        CHAIN, [start()], dict.fromkeys(CHAIN, frugal), {n: llm() for n in CHAIN}, {"budget": Budget(145, None)}
+    ),
     "retired": Story(CHAIN, [start(), RETIRE]),
     "retired after a failure": Story(CHAIN, [start(), RETIRE], {"b": broken}),
     "retired, and started again": Story(CHAIN, [start(), RETIRE, start(), start(value={"n": 2}), cancel()]),

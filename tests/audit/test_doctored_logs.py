@@ -9,11 +9,11 @@ import pytest
 from streams.audit.codes import CODES
 from streams.audit.layout import layout_of
 from streams.testing import partition_of
-from tests.audit import cases_inputs, cases_records, cases_rows
+from tests.audit import cases_epochs, cases_inputs, cases_records, cases_rows
 from tests.audit.cases import CASES, Case
 from tests.audit.logs import log_of
 
-MODULES = (cases_inputs, cases_rows, cases_records)
+MODULES = (cases_inputs, cases_rows, cases_records, cases_epochs)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

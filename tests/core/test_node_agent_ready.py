@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.codec import encode
 from schemas.records import (
     ErrorInfo,
     Failed,
     Finished,
     Gathered,
     Json,
+    NodeRecord,
     NodeRow,
     NodeStatus,
     Skipped,
@@ -110,9 +112,11 @@ def test_what_is_the_run_agent_s_is_nothing_to_a_node() -> None:
     assert decide(node(), None, Finished(RUN, 0, "success", NOW), MOMENT) == NOTHING
 
 
-def test_an_epoch_that_was_not_opened_does_not_count() -> None:
-    assert decide(node(), PENDING, succeeded("up", epoch=1), MOMENT) == NOTHING
-    assert decide(node(), PENDING, failed(epoch=1), MOMENT) == NOTHING
+@pytest.mark.parametrize("early", [succeeded("up", epoch=1), failed(epoch=1)], ids=lambda r: type(r).__name__)
+def test_an_epoch_that_was_not_opened_yet_waits(early: NodeRecord) -> None:
+    held = replace(PENDING, ahead=(encode(early),))
+    assert decide(node(), PENDING, early, MOMENT) == Transition(row=held)
+    assert decide(node(), held, early, MOMENT) == NOTHING
 
 
 def test_the_second_started_is_ignored_whatever_its_input() -> None:

@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from schemas.codec import encode
 from schemas.records import (
     Finished,
     NodeOutcome,
@@ -169,9 +170,11 @@ def test_what_is_not_for_the_run_agent() -> None:
     assert decide(PLAN, STARTED, Finished(RUN, 0, "success", 1)) == NOTHING
 
 
-def test_an_epoch_that_was_not_opened_does_not_count() -> None:
-    assert decide(PLAN, STARTED, succeeded("a", epoch=4)) == NOTHING
-    assert decide(PLAN, STARTED, attempt_failed("a", epoch=4)) == NOTHING
+@pytest.mark.parametrize("early", [succeeded("a", epoch=4), attempt_failed("a", epoch=4)], ids=repr)
+def test_an_epoch_that_was_not_opened_yet_waits(early: NodeRecord) -> None:
+    held = replace(STARTED, ahead=(encode(early),))
+    assert decide(PLAN, STARTED, early) == Transition(row=held)
+    assert decide(PLAN, held, early) == NOTHING
 
 
 STATUS_OF: dict[tuple[NodeStatus, ...], RunStatus] = {

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from schemas.codec import dumps
-from schemas.headers import CE_TIME, headers_of
+from schemas.codec import decode, dumps
+from schemas.headers import CE_ID, CE_TIME, headers_of
 from schemas.ids import ce_id
-from schemas.records import NodeRow, Row
+from schemas.records import AttemptFailed, CallLost, EpochOpened, LedgerRow, NodeRow, Row, RunRow, Succeeded
 from streams.core.inbound import Inbound
-from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome, Usage
+from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome, Usage
 from streams.engine.attempt import Node
 from streams.engine.log import Outgoing
 from streams.testing import Crash, Read, TopologyTestDriver, answers
@@ -62,6 +62,11 @@ def cancel(run_id: str = "r1") -> Step:
     return pipe("control", {"type": "cancel", "run_id": run_id})
 
 
+def redrive(node: str, run_id: str = "r1", **more: Any) -> Step:
+    """Return a step that redrives a failed node."""
+    return pipe("control", {"type": "redrive", "run_id": run_id, "node": node, **more})
+
+
 # ---- nodes: what they answer depends on their input alone, so that a repeated attempt answers the same --------------
 
 
@@ -78,6 +83,48 @@ def flaky(failures: int = 1) -> Callable[[NodeInput], Outcome]:
 def broken(_: NodeInput) -> Outcome:
     """Fail for good."""
     return Failed(NodeError("handler", "never", retryable=False), Usage(2, 0), 0.125)
+
+
+def fixed_by_an_edit(node_input: NodeInput) -> Outcome:
+    """Fail unless the input says that it was mended."""
+    return echo(node_input) if node_input.inputs["input"].get("ok") else broken(node_input)
+
+
+def put_off(node_input: NodeInput) -> Outcome:
+    """Be deferred at first."""
+    until = 70_000
+    return echo(node_input) if node_input.deferred else Deferred("rate_limited", "later", until, "m1")
+
+
+def never_open(node_input: NodeInput) -> Outcome:
+    """Answer with the second model alone."""
+    return echo(node_input) if node_input.model == "m2" else Deferred("breaker_open", "open", 1_000, "m1")
+
+
+def frugal(node_input: NodeInput) -> Outcome:
+    """Answer within what was reserved."""
+    return Done({"node": node_input.node}, Usage(3, 5), 0.00001, node_input.model)
+
+
+def frugal_at_last(node_input: NodeInput) -> Outcome:
+    """Fail once, and say what that used."""
+    if node_input.attempt > 1:
+        return frugal(node_input)
+    return Failed(NodeError("schema", "label: missing"), Usage(2, 2), 0.000005, node_input.model, "{}")
+
+
+def unheard(node_input: NodeInput) -> Outcome:
+    """Time out once: what that used nobody knows."""
+    if node_input.attempt > 1:
+        return frugal(node_input)
+    return Failed(NodeError("timeout", "no answer"), cost_usd=None, metered=False)
+
+
+def unsure(node_input: NodeInput) -> Outcome:
+    """Be sure with the second model alone."""
+    if node_input.model == "m2":
+        return echo(node_input)
+    return Failed(NodeError("low_confidence", "0.2 is below 0.6", retryable=False), Usage(2, 2), 0.125, "m1", "raw")
 
 
 def nodes_of(
@@ -101,14 +148,80 @@ class End:
 
 def end_of(driver: TopologyTestDriver) -> End:
     """Return the end state; a record written twice must be the same record, but for the time at which intake admitted it."""
+    check_ledger(driver)
+    ordinal = _ordinals(driver)
     output: dict[str, bytes] = {}
     for read in driver.read("output"):
-        assert output.setdefault(_id(read), read.value or b"") == read.value, "two results under one ce_id"
+        value = dumps({**read.json, "epoch": ordinal[read.json["run_id"]][read.json["epoch"]]}).encode()
+        assert output.setdefault(_id(read, ordinal), value) == value, "two results under one ce_id"
     dead = {}
     for read in driver.read("dead-letter"):
-        entry = (read.key, read.value, tuple(h for h in read.headers if h[0] != CE_TIME))
-        assert dead.setdefault(_id(read), entry) == entry, "two dead letters under one ce_id"
-    return End({table.name: driver.table(table.name) for table in driver.plan.tables}, output, dead)
+        entry = (read.key, read.value, tuple(h for h in read.headers if h[0] not in (CE_TIME, CE_ID)))
+        assert dead.setdefault(_id(read, ordinal), entry) == entry, "two dead letters under one ce_id"
+    rows = {
+        table.name: {key: _renumbered(row, ordinal) for key, row in driver.table(table.name).items()}
+        for table in driver.plan.tables
+        if table.name != "ledger"  # a call lost in a crash is charged: check_ledger
+    }
+    return End(rows, output, dead)
+
+
+Ordinals = Mapping[str, Mapping[int, int]]
+
+
+def _ordinals(driver: TopologyTestDriver) -> Ordinals:
+    """Number each run's epochs from 0: their own numbers are offsets, which a crash moves."""
+    epochs: defaultdict[str, set[int]] = defaultdict(lambda: {0})
+    for records in driver.log.topics[driver.plan.topic("run")].values():
+        for raw in records:
+            record = decode(raw.value or b"")
+            if isinstance(record, EpochOpened):
+                epochs[record.run_id].add(record.epoch)
+    numbered = {run: {epoch: n for n, epoch in enumerate(sorted(found))} for run, found in epochs.items()}
+    return defaultdict(lambda: {0: 0}, numbered)
+
+
+def _renumbered(row: Row, ordinals: Ordinals) -> Row:
+    if isinstance(row, NodeRow):
+        of = ordinals[row.run_id]
+        epochs = {node: of[epoch] for node, epoch in row.epochs.items()}
+        return replace(row, epoch=of[row.epoch], opened=of[row.opened], epochs=epochs)
+    if isinstance(row, RunRow):
+        of = ordinals[row.run_id]
+        nodes = {node: replace(known, epoch=of[known.epoch]) for node, known in row.nodes.items()}
+        return replace(row, epoch=of[row.epoch], nodes=nodes)
+    return row
+
+
+def check_ledger(driver: TopologyTestDriver) -> None:
+    """Check that no run is over its budget and that what is spent is the sum of the journals (PROTOCOL.md 9)."""
+    if not driver.plan.has_ledger:
+        return
+    rows = driver.table("ledger")
+    for row in rows.values():
+        if isinstance(row, LedgerRow):
+            reserved = sum(held.tokens for held in row.reserved.values())
+            assert row.max_tokens is None or row.spent_tokens + reserved <= row.max_tokens
+            cost = sum(held.cost_usd for held in row.reserved.values())
+            assert row.max_cost_usd is None or row.spent_cost_usd + cost <= row.max_cost_usd + 1e-6
+            assert row.spent_tokens == _tokens_in_journals(driver, row.run_id)
+            assert not row.reserved, "everything has ended, so everything is settled"
+
+
+def _tokens_in_journals(driver: TopologyTestDriver, run_id: str) -> int:
+    """Return the sum over launches of the first record of each."""
+    charged: dict[tuple[str, int, int, int], int] = {}
+    for node in driver.plan.nodes:
+        for records in driver.log.topics[node.topic].values():
+            for raw in records:
+                found = decode(raw.value or b"")
+                ended = isinstance(found, Succeeded | AttemptFailed) and found.metered
+                if ended and node.llm and found.run_id == run_id:
+                    used = found.spent.prompt_tokens + found.spent.completion_tokens
+                    charged.setdefault((node.id, found.epoch, found.seq, found.launch), used)
+                elif isinstance(found, CallLost) and found.run_id == run_id:
+                    charged.setdefault((node.id, found.epoch, found.seq, found.launch), found.charged.prompt_tokens)
+    return sum(charged.values())
 
 
 def result_id(run_id: str) -> str:
@@ -133,10 +246,13 @@ def _steady(row: Row) -> Row:
     return row
 
 
-def _id(read: Read) -> str:
+def _id(read: Read, ordinals: Ordinals) -> str:
     found = read.header("ce_id")
     assert found is not None
-    return found
+    parts = found.split("/")
+    if len(parts) == 5 and parts[2].isdigit():  # run/node/epoch/seq/type
+        parts[2] = str(ordinals[parts[0]].get(int(parts[2]), parts[2]))
+    return "/".join(parts)
 
 
 # ---- a rougher world ------------------------------------------------------------------------------------------------

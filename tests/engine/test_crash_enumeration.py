@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from streams.core.outcome import NodeInput, Outcome
+from streams.core.prices import Price
 from streams.testing import SEAMS, TopologyTestDriver
 from tests.engine.scripts import (
     End,
@@ -16,15 +17,25 @@ from tests.engine.scripts import (
     advance,
     broken,
     cancel,
+    echo,
     end_of,
+    fixed_by_an_edit,
     flaky,
+    frugal,
+    frugal_at_last,
+    never_open,
     nodes_of,
     pipe,
     play,
+    put_off,
+    redrive,
     repeated,
     start,
+    unheard,
+    unsure,
 )
-from tests.plans import CHAIN, DIAMOND, plan_of
+from tests.plans import CHAIN, DIAMOND, llm, plan_of
+from topology.plan import Budget
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,11 @@ class Story:
     steps: Sequence[Step]
     special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
     def driver(self) -> TopologyTestDriver:
-        plan = plan_of(self.dag, nodes=self.nodes)
-        return TopologyTestDriver(plan, nodes_of(plan, self.special))
+        plan = plan_of(self.dag, nodes=self.nodes, **self.plan)
+        return TopologyTestDriver(plan, nodes_of(plan, self.special), prices={"m1": Price(1, 2), "m2": Price(0.1, 0.2)})
 
 
 WIDE = {"a": (), "b": (), "c": ("a", "b"), "d": ("a", "b"), "e": ("c", "d")}
@@ -61,6 +73,51 @@ STORIES = {
     "poison": Story(CHAIN, [pipe("input", b"\xff\xfe", key="r1"), pipe("input", b"{", key="r1"), start()]),
     "cancelled before it started": Story(CHAIN, [cancel(), start()]),
     "cancelled after its end": Story(CHAIN, [start(), cancel()]),
+    "redriven": Story(CHAIN, [start(), redrive("b", edit={"input": {"ok": True}})], {"b": fixed_by_an_edit}),
+    "redriven twice": Story(
+        CHAIN,
+        [start(), redrive("b", edit={"input": {"ok": True}}), redrive("b", epoch=0)],
+        {"b": fixed_by_an_edit},
+    ),
+    "redriven in vain, then well": Story(
+        DIAMOND,
+        [start(), redrive("extract"), redrive("extract", edit={"input": {"ok": True}})],
+        {"extract": fixed_by_an_edit},
+    ),
+    "redriven while it runs": Story(
+        DIAMOND,
+        [start(), redrive("extract", edit={"input": {"ok": True}}), advance(1)],
+        {"extract": fixed_by_an_edit, "sentiment": flaky(1)},
+    ),
+    "redrives that are refused": Story(
+        CHAIN, [start(), redrive("a"), redrive("b", edit={"nobody": 1}), redrive("b", run_id="r9")]
+    ),
+    "deferred": Story(CHAIN, [start(), advance(2)], {"b": put_off}, {"b": llm()}),
+    "an open breaker": Story(CHAIN, [start()], {"b": never_open}, {"b": llm("m1", "m2")}),
+    "fallback after retries": Story(
+        CHAIN,
+        [start(), advance(1)],
+        {"b": lambda i: echo(i) if i.model == "m2" else flaky(9)(i)},
+        {"b": llm("m1", "m2")},
+    ),
+    "unsure, so it stops": Story(WIDE, [start()], {"a": unsure}, {"a": llm(), "c": {"join": "all_done"}}),
+    "unsure, so another is asked": Story(
+        CHAIN, [start()], {"b": unsure}, {"b": llm("m1", "m2", on_low_confidence="fallback")}
+    ),
+    "within its budget": Story(
+        DIAMOND,
+        [start(), advance(1)],
+        {"classify": frugal, "extract": frugal_at_last, "sentiment": unheard, "summarize": frugal},
+        {n: llm() for n in DIAMOND},
+        {"budget": Budget(10_000, 1.0), "daily_budget": Budget(100_000, None)},
+    ),
+    "too dear for the first model": Story(
+        CHAIN, [start()], dict.fromkeys(CHAIN, frugal), {"b": llm("m1", "m2")}, {"budget": Budget(None, 0.0001)}
+    ),
+    "too dear": Story(CHAIN, [start()], {"b": frugal}, {"b": llm()}, {"budget": Budget(120, None)}),
+    # Without a node below: whether that one is cancelled or skipped is a race, as after any cancel.
+    "out of time": Story({"a": (), "b": ("a",)}, [start(), advance(1)], {"b": flaky(9)}, plan={"deadline_ms": 1_500}),
+    "in time": Story(CHAIN, [start(), advance(1)], {"b": flaky(1)}, plan={"deadline_ms": 30_000}),
 }
 
 

@@ -121,7 +121,7 @@ def test_a_record_without_what_the_workflow_names_runs_by(how: str, headers: dic
 
 
 @pytest.mark.parametrize(
-    "value", [b"x", None, b"[]", b'{"type":"cancel"}', b'{"type":"redrive","run_id":"r1","node":"a"}'], ids=repr
+    "value", [b"x", None, b"[]", b'{"type":"cancel"}', b'{"type":"redrive","run_id":"r1","node":"unknown"}'], ids=repr
 )
 def test_a_bad_command_goes_aside(driver: TopologyTestDriver, value: bytes | None) -> None:
     driver.pipe("control", value, key="r1")

@@ -10,8 +10,10 @@ import pytest
 
 from schemas.codec import decode, encode
 from schemas.records import AttemptFailed, NodeRow, Succeeded
+from streams.core import node_agent
+from streams.core.compiled import compile_workflow
 from streams.core.outcome import Done, NodeInput, Outcome
-from streams.core.transition import Send
+from streams.core.transition import Moment, Send
 from streams.engine.executor import Executor
 from streams.engine.launcher import RELAUNCH_GRACE_MS, Launcher
 from streams.engine.log import Outgoing
@@ -21,6 +23,7 @@ from tests.engine.recording import Recorder
 from tests.plans import plan_of
 
 PLAN = plan_of({"n": ()}, nodes={"n": {"concurrency": 1}})
+NODE = compile_workflow(PLAN).nodes["n"]
 RUNNING = NodeRow(RUN, "running", seq=1, attempt=1, started=True, incarnation="me", launched_at=0)
 LIVE = frozenset({"me", "other"})
 
@@ -53,7 +56,12 @@ class World:
         self.tables.put("n", 0, row.run_id, row)
 
     def relaunch(self, live: frozenset[str] = LIVE) -> None:
-        self.launcher.launch_claimed(self.launcher.claim([0], live))
+        """Do what the engine does: claim, write (the tables stand for it here), launch."""
+        for address in self.launcher.orphans([0], live):
+            row = self.tables.get(*address)
+            assert isinstance(row, NodeRow)
+            self.tables.put(*address, node_agent.relaunch(NODE, row, Moment(self.now[0], 0.0, "me")).row)
+            self.launcher.launch({address: "n"}, lambda partition: True)
 
 
 async def turns() -> None:
@@ -195,15 +203,10 @@ async def test_a_timeout_of_the_node_s_own_is_a_failed_attempt(world: World) -> 
     assert isinstance(decode(sent.value), AttemptFailed)
 
 
-async def test_what_is_made_again_is_claimed_first(world: World) -> None:
-    """The next owner must see who is at work: with the dead owner's name on the row it would make the attempt once more."""
+async def test_what_is_made_again_is_an_orphan_once(world: World) -> None:
     world.row(replace(RUNNING, incarnation="dead", launched_at=5))
-    world.now[0] = 70
-    rows = world.launcher.claim([0], LIVE)
-    (row,) = rows.values()
-    assert isinstance(row, NodeRow)
-    assert (row.incarnation, row.launched_at, row.seq, row.attempt) == ("me", 70, 1, 1)
+    assert world.launcher.orphans([0], LIVE) == [("n", 0, RUN)]
     assert len(world.executor) == 0, "not before the row is durable"
-    world.launcher.launch_claimed(rows)
+    world.relaunch()
     assert len(world.executor) == 1
-    assert world.launcher.claim([0], LIVE) == {}
+    assert world.launcher.orphans([0], LIVE) == []

@@ -51,7 +51,7 @@ def llm_plan(
     reads: tuple[str, ...] = (),
     **changes: Any,
 ) -> NodePlan:
-    values = {"model": "gpt-4o-mini", "max_output_tokens": 200, "temperature": None, "params": {}, **changes}
+    values = {"models": ("gpt-4o-mini",), "max_output_tokens": 200, "temperature": None, "params": {}, **changes}
     return node_plan(
         "llm", reads, llm=LlmPlan(prompt=prompt, prompt_path="prompts/p.j2", output_schema=schema, **values)
     )

@@ -65,7 +65,12 @@ async def test_any_run_id_fits_into_the_header(provider: ChatProvider, received:
 async def test_a_good_object(server: ProviderServer, provider: ChatProvider) -> None:
     server.configure(rules=(Rule(answer={"label": "invoice", "amount": 12.5}),))
     outcome = await provider.complete(request())
-    assert outcome == Done({"label": "invoice", "amount": 12.5}, Usage(4, 9), pytest.approx(6e-6), "gpt-4o-mini")
+    raw = '{"label":"invoice","amount":12.5}'
+    assert isinstance(outcome, Done)
+    assert len(outcome.prompt_hash or "") == 64
+    assert replace(outcome, prompt_hash=None) == Done(
+        {"label": "invoice", "amount": 12.5}, Usage(4, 9), pytest.approx(6e-6), "gpt-4o-mini", raw=raw
+    )
 
 
 async def test_without_a_schema_the_answer_is_a_text(server: ProviderServer, provider: ChatProvider) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.codec import decode
 from tests import golden_records
-from tests.golden_records import FOLDER, V1, path_of
+from tests.golden_records import FOLDER, LATER, V1, path_of
 
 FIRST_IDS = {
     "started": 1_000_000,
@@ -33,6 +33,11 @@ FIRST_IDS = {
 @pytest.mark.parametrize("name", V1)
 def test_the_first_version_decodes(name: str) -> None:
     assert decode(path_of(name).read_bytes()) == V1[name]
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_came_later_decodes(name: str) -> None:
+    assert decode(path_of(name).read_bytes()) == LATER[name]
 
 
 @pytest.mark.parametrize("name", V1)

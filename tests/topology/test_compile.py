@@ -30,7 +30,7 @@ def test_defaults() -> None:
         60_000,
         64,
     )
-    assert node.llm == LlmPlan("m", "{{ input.text }}\n", "prompts/p.j2", {"type": "object"}, 1024, None, {})
+    assert node.llm == LlmPlan(("m",), "{{ input.text }}\n", "prompts/p.j2", {"type": "object"}, 1024, None, {})
     assert (plan().run_id_from, plan().state_retention_ms, plan().partitions) == ("auto", 604_800_000, 4)
 
 

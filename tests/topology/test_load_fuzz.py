@@ -17,12 +17,12 @@ REVIEW = (
 VALID = nodes(
     llm(
         "a",
-        more=", output_schema: schemas/closed.json, params: {seed: 1}, min_confidence: 0.5, on_low_confidence: stop",
+        more=", output_schema: schemas/sure.json, params: {seed: 1}, min_confidence: 0.5, on_low_confidence: stop",
     )
     + function("b", "a", more=", idempotency_key: 'k-${a.id}', batch: {max_size: 2, max_wait_ms: 3}")
     + ROUTER
     + REVIEW
-).replace("1.0.0", "1.0.0\n  budget: {max_tokens: 5}")
+).replace("1.0.0", "1.0.0\n  budget: {max_tokens: 5000}")
 PIECES = [
     "",
     " ",

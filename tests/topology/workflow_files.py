@@ -8,10 +8,12 @@ from pathlib import Path
 from topology.load import Loaded, load_workflow
 
 CLOSED = '{"type": "object", "properties": {"label": {"type": "string"}, "id": {}}, "additionalProperties": false}'
+SURE = '{"type": "object", "properties": {"confidence": {"type": "number"}}, "required": ["confidence"]}'
 FILES = {
     "prompts/p.j2": "{{ input.text }}\n",
     "schemas/closed.json": CLOSED,
     "schemas/open.json": '{"type": "object"}',
+    "schemas/sure.json": SURE,
     "handlers/h.py": "def handle(inputs, context): return {}\n",
 }
 

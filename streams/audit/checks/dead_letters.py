@@ -10,7 +10,7 @@ from streams.audit.checks.compare import differing, text
 from streams.audit.evidence import Evidence
 from streams.audit.public import Cause, DeadLetter
 from streams.audit.runs import RunStory
-from streams.audit.story import NodeStory
+from streams.audit.story import NodeStory, stops
 
 COMPARED = 1000
 """Characters of a message: a header may be cut, though not as short as this."""
@@ -20,16 +20,17 @@ COMPARED = 1000
 class _Failure:
     run: RunStory
     node: str
+    epoch: int
     story: NodeStory
 
 
 def check_dead_letters(evidence: Evidence) -> None:
     """Check every winning `Failed` against the dead letters, and the other way round."""
     failures = {
-        ce_id(run.run_id, node, epoch, story.seq, "DeadLetter"): _Failure(run, node, story)
+        ce_id(run.run_id, node, epoch, story.seq, "DeadLetter"): _Failure(run, node, epoch, story)
         for run in evidence.runs.values()
         for (node, epoch), story in run.nodes.items()
-        if story.winner is Failed
+        if story.winner is Failed and not stops(story.standing.error)
     }
     first: dict[str | None, DeadLetter] = {}
     for letter in evidence.dead_letters:
@@ -86,23 +87,26 @@ def _check_letter(evidence: Evidence, letter: DeadLetter, failure: _Failure | No
         ("attempt", letter.attempt, str(failure.story.standing.attempts)),
         ("kind", letter.kind, error.kind if error else None),
         ("message", letter.message[:COMPARED], error.message[:COMPARED] if error else ""),
-        *_shown(run, letter),
+        *_shown(run, letter, failure.epoch),
     ]
     if wrong := differing(fields):
         evidence.findings.add("h.differs", letter.at, f"{wrong} ({text(at)})")
 
 
-def _shown(run: RunStory, letter: DeadLetter) -> list[tuple[str, str | None, str | None]]:
-    """Compare what the node is said to have seen with what there was."""
+def _shown(run: RunStory, letter: DeadLetter, epoch: int) -> list[tuple[str, str | None, str | None]]:
+    """Compare what the node is said to have seen with what there was, but for what a redrive changed."""
     if letter.shown is None:
         return [("value", "not a JSON object", None)]
-    return [(f"value.{name}", said, _meaning(run, name)) for name, said in letter.shown.items()]
+    edited = run.edited(epoch)
+    return [
+        (f"value.{name}", said, _meaning(run, name, epoch)) for name, said in letter.shown.items() if name not in edited
+    ]
 
 
-def _meaning(run: RunStory, name: str) -> str | None:
+def _meaning(run: RunStory, name: str, epoch: int) -> str | None:
     if name == "input":
         return run.start.input_meaning if run.start else None
-    return run.node(name).standing.meaning
+    return run.node(name, epoch).standing.meaning
 
 
 def _check_id(evidence: Evidence, letter: DeadLetter, wanted: str) -> None:

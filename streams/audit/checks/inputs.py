@@ -28,7 +28,7 @@ def check_inputs(evidence: Evidence) -> None:
 
 def check_commands(evidence: Evidence) -> None:
     """Check that every control record that was consumed became a command or a dead letter."""
-    done = {_cause(source) for run in evidence.runs.values() for source in run.cancels} | refusals(evidence).keys()
+    done = {_cause(source) for run in evidence.runs.values() for source in run.commands} | refusals(evidence).keys()
     whole = not evidence.cut_short("run", "dead-letter")
     for cause, one in evidence.commands.items():
         if whole and evidence.consumed(one.at) and cause not in done:

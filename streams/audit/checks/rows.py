@@ -72,16 +72,21 @@ def _is_retired(held: Held | None) -> bool:
 
 
 def _run_differences(evidence: Evidence, run: RunStory, row: RunRow) -> Iterator[Difference]:
-    start, finished = run.start, run.finishes[0][0] if run.finishes else None
+    start, finish = run.start, run.finish(run.epoch)
+    finished = finish[0] if finish else None
+    opened = max((record for record, _ in run.opened), key=lambda record: record.epoch, default=None)
     yield "run_id", row.run_id, run.run_id
     yield "status", row.status, finished.status if finished else "running"
     yield "finished_at", row.finished_at, finished.finished_at if finished else None
-    yield "epoch", row.epoch, finished.epoch if finished else 0
+    yield "epoch", row.epoch, run.epoch
+    yield "redrives", len(row.redrives), 0 if finished else len(row.redrives)
+    yield "ahead", row.ahead, ()
     yield "source", row.source, start.source if start else None
     yield "started_at", row.started_at, start.started_at if start else None
     yield "input_hash", row.input_hash, start.input_hash if start else None
-    yield "plan_hash", row.plan_hash, start.plan_hash if start else None
-    yield "workflow_version", row.workflow_version, start.version if start else None
+    yield "plan_hash", row.plan_hash, opened.plan_hash if opened else start.plan_hash if start else None
+    version = opened.workflow_version if opened else start.version if start else None
+    yield "workflow_version", row.workflow_version, version
     yield "traceparent", row.traceparent, start.traceparent if start else None
     if row.retired:
         yield "retired", True, finished is not None
@@ -92,11 +97,12 @@ def _run_differences(evidence: Evidence, run: RunStory, row: RunRow) -> Iterator
 
 
 def _outcome_differences(run: RunStory, row: RunRow, node: str) -> Iterator[Difference]:
-    now, outcome = run.node(node, row.epoch).standing, row.nodes.get(node)
+    now, outcome = run.standing(node, row.epoch), row.nodes.get(node)
     if outcome is None:
         yield "status", "pending", now.status
         yield "attempts", 0, now.attempts
         return
+    yield "epoch", outcome.epoch, run.epoch_of(node, row.epoch)
     yield "status", outcome.status, now.status
     yield "attempts", outcome.attempts, now.attempts
     yield "model", outcome.model, now.model
@@ -114,7 +120,9 @@ def _outcome_differences(run: RunStory, row: RunRow, node: str) -> Iterator[Diff
 def _node_differences(node: str, run: RunStory, row: NodeRow) -> Iterator[Difference]:
     story = run.node(node, row.epoch)
     yield "run_id", row.run_id, run.run_id
-    yield "epoch", row.epoch, 0
+    yield "epoch", row.epoch, run.epoch_of(node, run.epoch)
+    yield "opened", row.opened, run.epoch
+    yield "ahead", row.ahead, ()
     yield "started", row.started, run.start is not None
     yield "closing", row.closing, False
     yield "traceparent", row.traceparent, run.start.traceparent if run.start else None
@@ -139,13 +147,14 @@ def _end_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference]:
 
 def _progress_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference]:
     """Compare a node that has not ended: it runs its next attempt, waits for it, or has none yet."""
-    seq, attempt, _ = story.tried[-1] if story.tried else (0, 0, True)
+    seq, attempt = story.last.seq, story.last.attempt
     runs = row.status == "running"
     if not story.tried:
         yield "status", row.status, row.status if row.status in ("pending", "running") else "pending or running"
     else:
         yield "status", row.status, "running" if story.due >= seq else "waiting"
-        yield "last_error", *same_error(row.last_error, story.standing.error)
+        if story.standing.error is not None:
+            yield "last_error", *same_error(row.last_error, story.standing.error)
     yield "seq", row.seq, seq + runs
     yield "attempt", row.attempt, attempt + runs
 
@@ -155,7 +164,7 @@ def _gathered_differences(run: RunStory, row: NodeRow) -> Iterator[Difference]:
         if name == "input":
             yield "gathered.input", got.output, run.start.input if run.start else None
             continue
-        now = run.node(name, row.epoch).standing
+        now = run.node(name, row.opened).standing
         yield f"gathered.{name}.status", got.status, now.status
         if got.output is not None:
             yield f"gathered.{name}.output", got.output, now.output

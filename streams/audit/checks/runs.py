@@ -21,7 +21,7 @@ def check_runs(evidence: Evidence) -> None:
         _check_results(evidence, run)
         if run.start is None:
             _check_not_started(evidence, run)
-        elif not run.results and whole:
+        elif whole and all(result.epoch != run.epoch for result in run.results):
             rows = {node: held.row for node, table in tables.items() if (held := table.get(run.run_id))}
             _check_waiting(evidence, run, {n: row for n, row in rows.items() if isinstance(row, NodeRow)}, timers)
     _count_runs(evidence)
@@ -54,7 +54,7 @@ def _check_waiting(
     """Find what a run without a result waits for."""
     figures = evidence.findings.figures
     waits = any(r.status == "waiting" and (run.run_id, n, r.epoch, r.seq) in timers for n, r in rows.items())
-    open_nodes = [node for node in evidence.layout.nodes if run.node(node).winner is None]
+    open_nodes = [node for node in evidence.layout.nodes if run.node(node, run.epoch).winner is None]
     if run.unsettled:
         figures.waiting_unread += 1
     elif any(row.status == "running" and node in open_nodes for node, row in rows.items()):
@@ -62,7 +62,7 @@ def _check_waiting(
     elif open_nodes and waits:
         figures.waiting_retry += 1
     elif run.start is not None:
-        stand = ", ".join(f"{node} {run.node(node).standing.status}" for node in evidence.layout.nodes)
+        stand = ", ".join(f"{node} {run.node(node, run.epoch).standing.status}" for node in evidence.layout.nodes)
         evidence.findings.add(
             "a.run-lost", run.start.at, f"run {run.run_id!r} has no result and waits for nothing: {stand}"
         )

@@ -8,6 +8,8 @@ from streams.audit.runs import RunStory
 from streams.audit.tables import Held
 from topology.naming import TIMERS_TABLE, changelog_topic, node_table
 
+DEADLINE = "deadline"
+
 
 def check_timers(evidence: Evidence) -> None:
     """Check both ways."""
@@ -18,7 +20,8 @@ def check_timers(evidence: Evidence) -> None:
     for key, held in timers.items():
         if isinstance(held.row, TimerRow):
             _check_timer(evidence, key, held, held.row)
-            waiting.add((held.row.run_id, held.row.node, held.row.epoch, held.row.seq))
+            if held.row.kind != DEADLINE:
+                waiting.add((held.row.run_id, held.row.node, held.row.epoch, held.row.seq))
         else:
             evidence.findings.add("c.timer-left", held.at, f"key {key!r} is no timer")
     for node in evidence.layout.nodes:
@@ -41,13 +44,15 @@ def _check_timer(evidence: Evidence, key: str, held: Held, row: TimerRow) -> Non
 
 def _problem(evidence: Evidence, run: RunStory, row: TimerRow) -> str | None:
     """Say why nobody needs the timer. The node may have ended meanwhile: then it goes when it is due, and changes nothing."""
+    if row.kind == DEADLINE:
+        return "the run has ended" if run.finish(row.epoch) is not None else None
     story = run.node(row.node, row.epoch)
     if story.due >= row.seq:
         return "its wait is over"
     if (row.run_id, row.node, row.epoch, row.seq) not in evidence.scheduled and not evidence.cut_short("retry"):
         return "no retry was scheduled"
-    if story.winner is None and (not story.tried or story.tried[-1][0] != row.seq):
-        return f"the node's last attempt is seq {story.tried[-1][0] if story.tried else 0}"
+    if story.winner is None and story.last.seq != row.seq:
+        return f"the node's last attempt is seq {story.last.seq}"
     return None
 
 
@@ -55,7 +60,12 @@ def _check_woken(
     evidence: Evidence, node: str, run: RunStory, held: Held | None, waiting: set[tuple[str, str, int, int]]
 ) -> None:
     row = held.row if held else None
-    if held is None or not isinstance(row, NodeRow) or row.status != "waiting" or run.node(node).winner is not None:
+    if (
+        held is None
+        or not isinstance(row, NodeRow)
+        or row.status != "waiting"
+        or run.node(node, row.epoch).winner is not None
+    ):
         return
     if (run.run_id, node, row.epoch, row.seq) not in waiting:
         evidence.findings.add(

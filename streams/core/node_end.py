@@ -1,0 +1,91 @@
+"""How a node ends: it writes its own end, reads back whichever end came first, and buries what failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from schemas.records import (
+    STATUS_OF,
+    CallLost,
+    Cancelled,
+    ErrorInfo,
+    Failed,
+    NodeRow,
+    Skipped,
+    Succeeded,
+    Terminal,
+)
+from streams.core.compiled import CompiledNode
+from streams.core.dead_letter import node_dead_letter
+from streams.core.ledger import launch_key
+from streams.core.node_context import Context, stops
+from streams.core.transition import Send, Transition, send
+
+
+def is_ready(node: CompiledNode, row: NodeRow) -> bool:
+    """Say whether the run is started and every source terminal."""
+    return row.started and all(source in row.gathered for source in node.plan.sources)
+
+
+def fail(context: Context, row: NodeRow, error: ErrorInfo) -> Transition:
+    """End the node without an output: no further attempt will be made."""
+    row = replace(row, last_error=error)
+    failed = Failed(row.run_id, context.node.plan.id, row.epoch, row.seq, row.attempt, error, context.moment.now)
+    return close(context, row, failed)
+
+
+def close(context: Context, row: NodeRow, record: Failed | Skipped | Cancelled) -> Transition:
+    """Write the node's own end to its journal; it takes effect when read back as the first, for a result may be ahead of it."""
+    plan = context.node.plan
+    return Transition(
+        row=replace(row, status="waiting", closing=True, incarnation=None, launch=0),
+        sends=(send(plan.topic, record, plan.id, row.epoch, row.seq, row.traceparent),),
+    )
+
+
+def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
+    """Take the first end in the node's journal, whoever wrote it."""
+    node = context.node
+    ended = replace(
+        row,
+        status=STATUS_OF[type(record)],
+        closing=False,
+        incarnation=None,
+        launch=0,
+        finished_at=record.finished_at,
+        seq=max(row.seq, record.seq),
+    )
+    running = row.status == "running"
+    match record:
+        case Succeeded():
+            spent = row.spent + record.spent
+            ended = replace(ended, output=record.output, spent=spent, model=record.model, attempt=record.attempt)
+            other = running and (row.seq, row.launch) != (record.seq, record.launch)
+            return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
+        case Failed():
+            failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=not stops(record.error))
+            buried = failed.closing and is_ready(node, failed)
+            found = bury(node, failed) if buried else Transition(row=failed)
+            return replace(found, abort=running, sends=(*found.sends, *(lost(context, row) if running else ())))
+        case _:
+            return Transition(row=ended, abort=running, sends=lost(context, row) if running else ())
+
+
+def bury(node: CompiledNode, row: NodeRow) -> Transition:
+    """Write the dead letter of a failed row, once all that the node saw is known: after a crash its end may be read first."""
+    error = row.last_error or ErrorInfo("internal", "failed", retryable=False)
+    record = Failed(row.run_id, node.plan.id, row.epoch, row.seq, row.attempt, error, row.finished_at or 0)
+    return Transition(row=replace(row, closing=False), sends=(node_dead_letter(node, row, record),))
+
+
+def lost(context: Context, row: NodeRow) -> tuple[Send, ...]:
+    """Return the record that charges the row's launch in full, if the ledger still holds its reservation.
+
+    It is charged when this is read back, unless the call's own end stands before it.
+    """
+    plan, ledger = context.node.plan, context.ledger
+    charged = ledger.reserved(launch_key(plan.id, row.epoch, row.seq, row.launch)) if ledger else None
+    if charged is None:
+        return ()
+    record = CallLost(row.run_id, plan.id, row.epoch, row.seq, row.launch, charged, context.moment.now)
+    return (send(plan.topic, record, f"{plan.id}[{row.launch}]", row.epoch, row.seq, row.traceparent),)

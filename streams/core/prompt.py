@@ -1,0 +1,66 @@
+"""What an llm node sends, and how many tokens that can be at most: known before the call, by decision and node alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from schemas.records import ErrorInfo
+from streams.core.outcome import NodeError
+from topology.plan import INPUT, NodePlan
+from topology.templates import compile_template
+
+MAX_FEEDBACK = 1_500
+"""Characters of the previous error that the model is told."""
+
+_FEEDBACK = {
+    "malformed_output": "Your previous answer could not be used: {message}. Answer again with one valid JSON object only.",
+    "schema": "Your previous answer could not be used: {message}. Answer again with a JSON object that keeps to the schema.",
+    "length": "Your previous answer could not be used: {message}. Answer again, complete but shorter.",
+    "refusal": "Your previous answer could not be used: {message}. Answer again in the required form, as far as you can.",
+}
+"""What the next attempt tells the model, by the kind of the previous error; for other kinds it has nothing to learn."""
+
+
+class Prompt:
+    """The prompt of one llm node, compiled."""
+
+    def __init__(self, node: NodePlan) -> None:
+        assert node.llm is not None, node.id  # noqa: S101 - the compiler's promise
+        self._names = (INPUT, *node.reads)
+        self._template = compile_template(node.llm.prompt, node.llm.prompt_path)
+        schema = {} if node.llm.output_schema is None else node.llm.output_schema
+        self._beside = len(orjson.dumps([schema, node.llm.params], default=str))
+
+    def messages(self, inputs: Mapping[str, Any], previous: NodeError | ErrorInfo | None) -> tuple[str, ...]:
+        """Return the user messages: the prompt and, after an answer that could not be used, why; TemplateError if it does not render.
+
+        A node without an output is None in the template, so that it can ask for it.
+        """
+        prompt = self._template.render({**dict.fromkeys(self._names), **inputs})
+        feedback = feedback_on(previous)
+        return (prompt,) if feedback is None else (prompt, feedback)
+
+    def most_prompt_tokens(self, messages: tuple[str, ...]) -> int:
+        """Return a bound of the prompt's tokens: a token is at least a byte of the messages, their envelope and the schema."""
+        return sum(len(text.encode(errors="replace")) + _ENVELOPE for text in messages) + self._beside
+
+
+_ENVELOPE = len('{"role":"user","content":""},')
+"""Chat templates put a few tokens around each message: fewer than the JSON around it has bytes."""
+
+
+def feedback_on(error: NodeError | ErrorInfo | None) -> str | None:
+    """Return what to tell the model about its previous answer, or None if the error was not about the answer."""
+    text = _FEEDBACK.get(error.kind) if error is not None else None
+    if error is None or text is None:
+        return None
+    message = error.message
+    told = (
+        message
+        if len(message) <= MAX_FEEDBACK
+        else f"{message[:MAX_FEEDBACK]}... ({len(message) - MAX_FEEDBACK} more characters)"
+    )
+    return text.format(message=told.rstrip("."))

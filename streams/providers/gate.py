@@ -1,0 +1,158 @@
+"""The gate before a provider's calls: rate limits, what the provider asked for, and a breaker per model. It never waits.
+
+A call that may not be made now goes back to the log (`Deferred`) and burns no attempt.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from streams.core.breaker import Breaker, BreakerPolicy, BreakerState, Permit
+from streams.core.outcome import DeferralReason, Deferred, Done, Failed
+from streams.core.rate_limit import RateLimit
+from streams.providers.rate_headers import exhausted_for_ms
+
+log = structlog.get_logger(__name__)
+
+PROVIDER_FAULTS = frozenset({"timeout", "provider_unavailable", "rate_limited"})
+"""Failures that say something about the provider; any other answer shows that it is there."""
+
+RETURNS_PER_S = 50
+LONGEST_SPREAD_MS = 60_000
+"""A crowd that was deferred comes back at this rate, so that it does not stand before the gate again at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChange:
+    """A breaker has changed its state: `since` in epoch ms, `until` when it is tried next (None once it is closed)."""
+
+    provider: str
+    model: str
+    state: BreakerState
+    since: int
+    until: int | None
+    why: str
+
+
+Listener = Callable[[BreakerChange], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Leave to make one call of `model`, and what it was estimated to use."""
+
+    model: str
+    permit: Permit
+    tokens: int
+
+
+def now_ms() -> int:
+    """Return the time in epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Gate:
+    """All that holds a provider's calls back, in this process. `clock` in epoch ms, `chance` in [0, 1)."""
+
+    provider: str
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    policy: BreakerPolicy = field(default_factory=BreakerPolicy)
+    clock: Callable[[], int] = now_ms
+    chance: Callable[[], float] = random.random
+    listeners: list[Listener] = field(default_factory=list)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    _limits: list[tuple[RateLimit, bool]] = field(default_factory=list)
+    _blocked: dict[str, int] = field(default_factory=dict)
+    _deferred: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.requests_per_minute is not None:
+            self._limits.append((RateLimit(self.requests_per_minute), False))
+        if self.tokens_per_minute is not None:
+            self._limits.append((RateLimit(self.tokens_per_minute), True))
+
+    def enter(self, model: str, tokens: int, *, returning: bool) -> Pass | Deferred:
+        """Return leave for a call of about `tokens`; `returning` was deferred before and goes before those that come new."""
+        now = self.clock()
+        blocked = self._blocked.get(model, 0)
+        if blocked > now:
+            return self._defer("rate_limited", f"provider {self.provider!r} asked for a pause", blocked, now, model)
+        breaker = self.breakers.setdefault(model, Breaker(self.policy, since=now))
+        state = breaker.state
+        permit = breaker.admit(now)
+        if permit is None:
+            why = f"the breaker of provider {self.provider!r}, model {model!r} is open: {breaker.why}"
+            return self._defer("breaker_open", why, breaker.probe_at, now, model)
+        if not permit.probe and (until := self._limited(tokens, now, returning)) is not None:
+            return Deferred("rate_limited", f"the rate limit of provider {self.provider!r} is reached", until, model)
+        self._told(model, breaker, state)
+        return Pass(model, permit, tokens)
+
+    def leave(self, held: Pass, outcome: Done | Failed, headers: Mapping[str, str]) -> Done | Failed | Deferred:
+        """Take note of a call's end and return what it means for the attempt."""
+        now = self.clock()
+        breaker = self.breakers[held.model]
+        state = breaker.state
+        failed = isinstance(outcome, Failed) and outcome.error.kind in PROVIDER_FAULTS
+        if failed:
+            breaker.failed(held.permit, now, self.chance())
+        else:
+            breaker.answered(held.permit, now)
+        self._correct(held, outcome)
+        self._obey(held.model, outcome, headers, now)
+        self._told(held.model, breaker, state)
+        throttled = isinstance(outcome, Failed) and outcome.error.kind == "rate_limited"
+        if throttled and held.permit.probe:
+            # A provider that throttles for a minute must fail no run: whoever asked whether it is back has lost nothing.
+            until = max(breaker.probe_at, self._blocked.get(held.model, 0))
+            return self._defer("breaker_open", "the probe was answered by 429", until, now, held.model)
+        return outcome
+
+    def withdraw(self, held: Pass) -> None:
+        """Take note that a call was cancelled."""
+        self.breakers[held.model].withdrawn(held.permit)
+
+    def _limited(self, tokens: int, now: int, returning: bool) -> int | None:
+        for limit, by_tokens in self._limits:
+            until = limit.take(tokens if by_tokens else 1, now, returning=returning)
+            if until is not None:
+                return until
+        return None
+
+    def _correct(self, held: Pass, outcome: Done | Failed) -> None:
+        for limit, by_tokens in self._limits:
+            if by_tokens and outcome.metered:
+                limit.correct(outcome.usage.total_tokens - held.tokens)
+
+    def _obey(self, model: str, outcome: Done | Failed, headers: Mapping[str, str], now: int) -> None:
+        wishes = [exhausted_for_ms(headers) or 0]
+        if isinstance(outcome, Failed) and outcome.error.retry_after_ms:
+            wishes.append(outcome.error.retry_after_ms)
+        if max(wishes) > 0:
+            self._blocked[model] = max(self._blocked.get(model, 0), now + max(wishes))
+
+    def _defer(self, reason: DeferralReason, message: str, earliest: int, now: int, model: str) -> Deferred:
+        while self._deferred and self._deferred[0] <= now:
+            heapq.heappop(self._deferred)
+        spread = min((len(self._deferred) + 1) * 1000 / RETURNS_PER_S, LONGEST_SPREAD_MS)
+        until = max(earliest, now + 1) + int(spread * self.chance())
+        heapq.heappush(self._deferred, until)
+        return Deferred(reason, message, until, model)
+
+    def _told(self, model: str, breaker: Breaker, before: BreakerState) -> None:
+        if breaker.state == before:
+            return
+        say = log.info if breaker.state == "closed" else log.warning
+        say("breaker", provider=self.provider, model=model, was=before, now=breaker.state, why=breaker.why)
+        until = None if breaker.state == "closed" else breaker.probe_at
+        change = BreakerChange(self.provider, model, breaker.state, breaker.since, until, breaker.why)
+        for listener in self.listeners:
+            listener(change)
