@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,8 +23,11 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from benchmarks.stage import Stage
+
 NODE_S = 0.3
 IDEAL_S = 3 * NODE_S
+LOG = "DRILL_LOG"
 WORKFLOW = """\
 workflow:
   id: drill
@@ -41,87 +43,12 @@ import asyncio, os
 
 async def handle(inputs, context):
     line = f"{{context.run_id}} {{context.node}} {{context.epoch}} {{context.seq}}\\n".encode()
-    fd = os.open(os.environ["DRILL_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    fd = os.open(os.environ["{LOG}"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, line)
     os.close(fd)
     await asyncio.sleep({NODE_S})
     return {{"node": context.node, "n": inputs["input"]["n"]}}
 """
-
-
-class Stage:
-    """A broker of its own, a workflow and its workers, in a folder that goes away."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "executions.txt"
-        (folder / "workflow.yaml").write_text(WORKFLOW)
-        (folder / "handler.py").write_text(HANDLER)
-        self.env = {**os.environ, "PENSTOCK_HOME": str(folder / "home"), "DRILL_LOG": str(self.log)}
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.restarts = 0
-        self.bad_exits: list[int] = []
-        self.bootstrap = ""
-        self.broker_pid = 0
-
-    def cli(self, *words: str) -> dict[str, object]:
-        """Run a command and return its last line of JSON."""
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock", *words, "--json"], env=self.env, capture_output=True, check=False
-        )
-        lines = done.stdout.splitlines()
-        if done.returncode or not lines:
-            raise SystemExit(f"penstock {' '.join(words)}: exit {done.returncode}\n{done.stderr.decode()[-2000:]}")
-        found: dict[str, object] = json.loads(lines[-1])
-        return found
-
-    def audit(self) -> subprocess.CompletedProcess[str]:
-        """Run the auditor."""
-        return subprocess.run(
-            [sys.executable, "-m", "penstock", "audit", "run", "drill", "--bootstrap", self.bootstrap],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def start_broker(self) -> None:
-        """Start the embedded Kafka, at the same port as before."""
-        said = self.cli("kafka", "start")
-        self.bootstrap, self.broker_pid = str(said["bootstrap"]), int(str(said["pid"]))
-
-    def start_worker(self) -> None:
-        """Start a worker and return when it is ready."""
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "penstock", "worker", "workflow.yaml", "--bootstrap", self.bootstrap, "--json"],
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / f"worker-{len(self.workers) + self.restarts}.log").open("wb"),
-        )
-        self.workers.append(worker)
-
-    def replace(self, how: signal.Signals) -> None:
-        """End the oldest worker and start another one at once, as a supervisor does."""
-        worker = self.workers.pop(0)
-        worker.send_signal(how)
-        code = worker.wait(90)
-        if how == signal.SIGTERM and code:
-            self.bad_exits.append(code)
-        self.restarts += 1
-        self.start_worker()
-
-    def close(self) -> None:
-        """End everything."""
-        for worker in self.workers:
-            worker.send_signal(signal.SIGCONT)
-            worker.terminate()
-        for worker in self.workers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(60)
-            worker.kill()
-        with contextlib.suppress(SystemExit):
-            self.cli("kafka", "stop")
 
 
 async def kill(stage: Stage, seconds: float) -> None:
@@ -214,7 +141,7 @@ def figures(
     stage: Stage, runs: int, results: dict[str, float], seen: Counter[tuple[str, int]], statuses: Counter[str]
 ) -> dict[str, object]:
     """Return what was measured."""
-    executed = Counter(stage.log.read_text().splitlines())
+    executed = Counter(Path(stage.env[LOG]).read_text().splitlines())
     times = sorted(results.values()) or [0.0]
     return {
         "runs": runs,
@@ -237,14 +164,11 @@ def figures(
 async def main(name: str, runs: int, rate: float, seconds: float) -> int:
     """Set the stage, play, audit."""
     with tempfile.TemporaryDirectory(prefix="penstock-drill-") as folder:
-        stage = Stage(Path(folder))
+        log = Path(folder) / "executions.txt"
+        files = {"workflow.yaml": WORKFLOW, "handler.py": HANDLER}
+        stage = Stage(Path(folder), "drill", files, {LOG: str(log)})
         try:
-            stage.start_broker()
-            for _ in range(2):
-                stage.start_worker()
-            for worker in stage.workers:
-                assert worker.stdout is not None
-                await asyncio.to_thread(worker.stdout.readline)
+            await stage.open(workers=2)
             found = {"drill": name, **await drill(stage, name, runs, rate, seconds)}
             await asyncio.sleep(2)
             audit = await asyncio.to_thread(stage.audit)

@@ -17,7 +17,7 @@ from tests.plans import plan_of
 from topology.plan import WorkflowPlan
 
 LONGS = st.integers(-(2**63), 2**63 - 1)
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 def records(cls: type) -> st.SearchStrategy[Any]:

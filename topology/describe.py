@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from topology.naming import consumer_group
-from topology.plan import INPUT, NodePlan, WorkflowPlan
+from topology.plan import INPUT, Budget, NodePlan, WorkflowPlan
 
 _MERMAID_WORDS = frozenset(
     {"call", "class", "click", "default", "direction", "end", "flowchart", "graph", "href", "style", "subgraph"}
@@ -34,6 +35,7 @@ def description(plan: WorkflowPlan) -> dict[str, Any]:
         "workflow": plan.id,
         "version": plan.version,
         "partitions": plan.partitions,
+        **_limits(plan),
         "nodes": [_node(plan, node) for node in plan.nodes],
         "topics": [
             {"name": t.name, "purpose": t.purpose, "cleanup": t.cleanup, "retention_ms": t.retention_ms}
@@ -42,6 +44,16 @@ def description(plan: WorkflowPlan) -> dict[str, Any]:
         "tables": [{"name": table.name, "changelog": table.changelog} for table in plan.tables],
         "edges": edges(plan),
     }
+
+
+def _limits(plan: WorkflowPlan) -> dict[str, Any]:
+    """Return the limits that are set, named as in the file."""
+    limits = {"budget": _budget(plan.budget), "daily_budget": _budget(plan.daily_budget)}
+    return {key: value for key, value in {**limits, "deadline_ms": plan.deadline_ms}.items() if value is not None}
+
+
+def _budget(budget: Budget | None) -> dict[str, Any] | None:
+    return None if budget is None else {key: value for key, value in asdict(budget).items() if value is not None}
 
 
 def edges(plan: WorkflowPlan) -> list[dict[str, str]]:
@@ -111,8 +123,7 @@ def _mermaid_id(node: str) -> str:
 
 
 def _label(node: NodePlan) -> str:
-    detail = node.llm.models[0] if node.llm else node.function.reference if node.function else ""
-    parts = [node.id, f"{node.kind} {detail}".strip()]
+    parts = [node.id, f"{node.kind} {_does(node)}".strip()]
     if node.when is not None:
         parts.append(f"when {node.when}")
     return "<br/>".join(_escaped(part) for part in parts)
@@ -125,8 +136,9 @@ def _escaped(text: str) -> str:
 
 
 def _as_text(plan: WorkflowPlan) -> str:
+    head = f"workflow {plan.id} {plan.version}, {plan.partitions} partitions, group {consumer_group(plan.id)}"
     blocks = [
-        f"workflow {plan.id} {plan.version}, {plan.partitions} partitions, group {consumer_group(plan.id)}",
+        "\n".join([head, *(_limit(key, value) for key, value in _limits(plan).items())]),
         _table(
             ["node", "type", "does", "waits for", "reads", "join", "when"], [_text_row(node) for node in plan.nodes]
         ),
@@ -139,11 +151,30 @@ def _as_text(plan: WorkflowPlan) -> str:
     return "\n\n".join(blocks) + f"\n\nplan {plan.plan_hash}\n"
 
 
+def _limit(key: str, value: Any) -> str:
+    """Return a limit as one line."""
+    return f"{key} {', '.join(f'{k} {v}' for k, v in value.items()) if isinstance(value, dict) else value}"
+
+
+def _does(node: NodePlan) -> str:
+    """Return the models in the order they are asked, or the handler."""
+    if node.llm is not None:
+        return ", else ".join(node.llm.models)
+    return node.function.reference if node.function else ""
+
+
 def _text_row(node: NodePlan) -> list[str]:
-    does = node.llm.models[0] if node.llm else node.function.reference if node.function else "-"
     reads = [*([INPUT] if node.reads_input else []), *node.reads]
     when = " ".join((node.when or "-").split())
-    return [node.id, node.kind, does, ", ".join(node.dependencies) or "-", ", ".join(reads) or "-", node.join, when]
+    return [
+        node.id,
+        node.kind,
+        _does(node) or "-",
+        ", ".join(node.dependencies) or "-",
+        ", ".join(reads) or "-",
+        node.join,
+        when,
+    ]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

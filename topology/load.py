@@ -58,13 +58,14 @@ def _load(place: Place, tree: YamlTree, read: Read, partitions: int) -> Loaded:
     graph, graph_findings = build_graph(shapes_of(raw_nodes(tree.data)))
     resources = load_resources(place, read, input_schema_of(tree.data, parsed.spec), parsed.nodes)
     references = check_references(place, graph, parsed.nodes, resources)
+    confidence = [place.diagnostic(*found) for found in check_confidence(parsed.nodes, resources.schemas)]
     errors = [Diagnostic(str(place.path), problem.line, problem.col, problem.message) for problem in tree.problems]
     errors += [place.diagnostic(finding) for finding in [*parsed.findings, *graph_findings, *_rules(parsed, tree.data)]]
-    errors += [*resources.errors, *references.errors]
-    errors += [place.diagnostic(found) for found, fatal in check_confidence(parsed.nodes, resources.schemas) if fatal]
+    errors += [*resources.errors, *references.errors, *(found for found in confidence if found.severity == "error")]
     if partitions < 1:
         errors.append(Diagnostic(str(place.path), 1, 1, f"there must be at least 1 partition, not {partitions}"))
-    return _finish(place, parsed, graph, resources, references, errors, partitions)
+    warnings = [*references.warnings, *(found for found in confidence if found.severity == "warning")]
+    return _finish(place, parsed, graph, resources, references, errors, warnings, partitions)
 
 
 def _finish(
@@ -74,12 +75,11 @@ def _finish(
     resources: Resources,
     references: References,
     errors: list[Diagnostic],
+    warned: list[Diagnostic],
     partitions: int,
 ) -> Loaded:
-    absent = list(not_yet(parsed.spec, parsed.nodes))
-    findings = [finding for _, finding in absent]
-    findings += [found for found, fatal in check_confidence(parsed.nodes, resources.schemas) if not fatal]
-    warnings = tuple(sorted([*(place.diagnostic(finding, "warning") for finding in findings), *references.warnings]))
+    absent = list(not_yet(parsed.nodes))
+    warnings = tuple(sorted([*warned, *(place.diagnostic(finding, "warning") for _, finding in absent)]))
     names = tuple(dict.fromkeys(name for name, _ in absent))
     if errors or parsed.spec is None:
         return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings, names)

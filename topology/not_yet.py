@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from topology.parse import NODES, Finding
-from topology.spec import BaseNode, WorkflowSpec
+from topology.spec import BaseNode
 
 KINDS_NOT_YET = ("router", "review", "external")
 """Take a kind out when it runs."""
@@ -25,7 +25,7 @@ NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
 """Keys of llm and function nodes, and which of their values ask for something: `stream: false` asks for nothing."""
 
 
-def not_yet(workflow: WorkflowSpec | None, nodes: Mapping[int, BaseNode]) -> Iterator[tuple[str, Finding]]:
+def not_yet(nodes: Mapping[int, BaseNode]) -> Iterator[tuple[str, Finding]]:
     """Yield (name, finding) for everything used that is not in effect."""
     for index, node in nodes.items():
         kind = str(getattr(node, "type", ""))
@@ -35,5 +35,5 @@ def not_yet(workflow: WorkflowSpec | None, nodes: Mapping[int, BaseNode]) -> Ite
         for key, asks in NODE_KEYS_NOT_YET.items():
             value = getattr(node, key, None)
             if key in node.model_fields_set and asks(value):
-                said = f"{key}: {value}" if key == "on_low_confidence" else key
-                yield key, Finding((*NODES, index, key), f"not in effect yet: {said}", "key")
+                said = f"{key}: {value}" if key == "on_low_confidence" else key  # its other values are in effect
+                yield said, Finding((*NODES, index, key), f"not in effect yet: {said}", "key")

@@ -35,12 +35,12 @@ def check_workflow(workflow: WorkflowSpec) -> Iterator[Finding]:
 
 
 def _never_fitting(workflow: WorkflowSpec, key: str, budget: BudgetSpec | None) -> Iterator[Finding]:
-    """Find nodes that no run can afford: a call is reserved with all the tokens it may answer with."""
+    """Find nodes that no run can afford: a call is reserved with its prompt and all the tokens it may answer with."""
     if budget is None or budget.max_tokens is None:
         return
     for index, node in enumerate(workflow.nodes):
         if isinstance(node, LlmNode) and node.max_output_tokens >= budget.max_tokens:
-            said = f"max_output_tokens {node.max_output_tokens} does not fit {key}.max_tokens {budget.max_tokens}"
+            said = f"max_output_tokens {node.max_output_tokens} and a prompt do not fit {key}.max_tokens {budget.max_tokens}"
             at: DocPath = (*NODES, index, "max_output_tokens" if "max_output_tokens" in node.model_fields_set else "id")
             yield Finding(at, f"node {node.id!r}: {said}: no call of it could ever be made", "key")
 

@@ -57,6 +57,7 @@ def _node(outcome: NodeOutcome | None, row: NodeRow | None) -> dict[str, Any]:
     output = row.output if row.output is not None else outcome.output
     return {
         "status": outcome.status if ended else row.status,
+        "epoch": max(outcome.epoch, row.epoch),
         "attempts": max(row.attempt, outcome.attempts),
         "error": None if error is None else {"kind": error.kind, "message": error.message},
         "input_hash": row.input_hash,
@@ -75,4 +76,5 @@ def _iso(ms: int | None) -> str | None:
 
 
 def _duration(row: RunRow) -> int | None:
-    return None if row.finished_at is None or row.started_at is None else row.finished_at - row.started_at
+    began = row.started_at if row.epoch_started_at is None else row.epoch_started_at
+    return None if row.finished_at is None or began is None else row.finished_at - began

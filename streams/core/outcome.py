@@ -95,6 +95,8 @@ class NodeInput:
     """Which of its models an llm node is to ask; None: the first."""
     deferred: bool = False
     """The attempt was deferred before: it goes before those that come new."""
+    last_chance: bool = False
+    """Should it fail, the node fails: others are to find out first whether a provider still throttles."""
     idempotency_key: str | None = None
     previous_error: NodeError | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Further epochs of a run: a failed node runs again, and what was skipped below it (PROTOCOL.md 3).
 
 A redrive waits for the running epoch's end, so that what it leads to does not depend on what was read first. It names the
-epoch that failed: compare and set, so of two for the same failure the second is refused. An opening takes effect when it is
+epoch in which the node failed: compare and set, so of two for the same failure the second is refused. An opening takes effect when it is
 read back from `{wf}.run`, for the node agents and for this one alike.
 """
 
@@ -91,10 +91,12 @@ def _last_opened(row: RunRow) -> int:
 
 def _why_not(row: RunRow, queued: QueuedRedrive) -> str | None:
     node = queued.request.node
-    if queued.meant != row.epoch:
-        return f"epoch {queued.meant} was redriven already: the run is at epoch {row.epoch}"
-    status = row.nodes[node].status if node in row.nodes else "pending"
-    return None if status == "failed" else f"node {node!r} is {status}: only one that failed can be run again"
+    known = row.nodes.get(node, NodeOutcome())
+    if known.epoch > queued.meant:
+        return f"node {node!r} was redriven already: it failed in epoch {queued.meant}, and ran again in epoch {known.epoch}"
+    if known.status == "failed":
+        return None
+    return f"node {node!r} is {known.status}: only one that failed can be run again"
 
 
 def _opening(plan: WorkflowPlan, row: RunRow, queued: QueuedRedrive, now: int) -> Send:

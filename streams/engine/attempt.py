@@ -89,10 +89,16 @@ def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
         inputs=inputs_of(plan, row.gathered, row.edits),
         model=plan.llm.models[min(row.choice, len(plan.llm.models) - 1)] if plan.llm else None,
         deferred=row.deferrals > 0,
+        last_chance=_is_last_chance(plan, row),
         idempotency_key=row.idempotency_key,
         previous_error=None if last is None else NodeError(last.kind, last.message, last.retryable),
         headers={"traceparent": row.traceparent} if row.traceparent else {},
     )
+
+
+def _is_last_chance(plan: NodePlan, row: NodeRow) -> bool:
+    models = 1 if plan.llm is None else len(plan.llm.models)
+    return row.attempt - row.tries_before > plan.retry.max_retries and row.choice + 1 >= models
 
 
 async def _within(plan: NodePlan, work: Awaitable[Outcome]) -> Outcome:

@@ -58,6 +58,7 @@ class LlmNode:
             params=self._llm.params,
             output=self._output,
             deferred=node_input.deferred,
+            last_chance=node_input.last_chance,
         )
 
 

@@ -72,6 +72,10 @@ class Gate:
     _limits: list[tuple[RateLimit, bool]] = field(default_factory=list)
     _blocked: dict[str, int] = field(default_factory=dict)
     _deferred: list[int] = field(default_factory=list)
+    _expendable: list[int] = field(default_factory=list)
+    """When those that were deferred come back: all of them, and those that have attempts to spare."""
+    _throttled: set[str] = field(default_factory=set)
+    """Models whose last answer was a 429."""
 
     def __post_init__(self) -> None:
         if self.requests_per_minute is not None:
@@ -79,12 +83,25 @@ class Gate:
         if self.tokens_per_minute is not None:
             self._limits.append((RateLimit(self.tokens_per_minute), True))
 
-    def enter(self, model: str, tokens: int, *, returning: bool) -> Pass | Deferred:
-        """Return leave for a call of about `tokens`; `returning` was deferred before and goes before those that come new."""
+    def enter(self, model: str, tokens: int, *, returning: bool = False, last_chance: bool = False) -> Pass | Deferred:
+        """Return leave for a call of about `tokens`; `returning` was deferred before and goes before those that come new.
+
+        One that has its `last_chance` lets others find out whether a provider that throttled still does.
+        """
+        found = self._enter(model, tokens, returning=returning, last_chance=last_chance)
+        if isinstance(found, Deferred) and not last_chance:
+            heapq.heappush(self._expendable, found.until_ms)
+        return found
+
+    def _enter(self, model: str, tokens: int, *, returning: bool, last_chance: bool) -> Pass | Deferred:
         now = self.clock()
         blocked = self._blocked.get(model, 0)
         if blocked > now:
             return self._defer("rate_limited", f"provider {self.provider!r} asked for a pause", blocked, now, model)
+        if last_chance and model in self._throttled and _outstanding(self._expendable, now):
+            return self._defer(
+                "rate_limited", f"provider {self.provider!r} throttled: others ask first", now, now, model
+            )
         breaker = self.breakers.setdefault(model, Breaker(self.policy, since=now))
         state = breaker.state
         permit = breaker.admit(now)
@@ -110,6 +127,7 @@ class Gate:
         self._obey(held.model, outcome, headers, now)
         self._told(held.model, breaker, state)
         throttled = isinstance(outcome, Failed) and outcome.error.kind == "rate_limited"
+        (self._throttled.add if throttled else self._throttled.discard)(held.model)
         if throttled and held.permit.probe:
             # A provider that throttles for a minute must fail no run: whoever asked whether it is back has lost nothing.
             until = max(breaker.probe_at, self._blocked.get(held.model, 0))
@@ -140,9 +158,7 @@ class Gate:
             self._blocked[model] = max(self._blocked.get(model, 0), now + max(wishes))
 
     def _defer(self, reason: DeferralReason, message: str, earliest: int, now: int, model: str) -> Deferred:
-        while self._deferred and self._deferred[0] <= now:
-            heapq.heappop(self._deferred)
-        spread = min((len(self._deferred) + 1) * 1000 / RETURNS_PER_S, LONGEST_SPREAD_MS)
+        spread = min((_outstanding(self._deferred, now) + 1) * 1000 / RETURNS_PER_S, LONGEST_SPREAD_MS)
         until = max(earliest, now + 1) + int(spread * self.chance())
         heapq.heappush(self._deferred, until)
         return Deferred(reason, message, until, model)
@@ -156,3 +172,10 @@ class Gate:
         change = BreakerChange(self.provider, model, breaker.state, breaker.since, until, breaker.why)
         for listener in self.listeners:
             listener(change)
+
+
+def _outstanding(times: list[int], now: int) -> int:
+    """Return how many of a heap of times are still to come, and forget the others."""
+    while times and times[0] <= now:
+        heapq.heappop(times)
+    return len(times)

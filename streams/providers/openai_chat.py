@@ -59,6 +59,7 @@ class ChatRequest:
     params: Mapping[str, Any] = field(default_factory=dict)
     output: OutputSchema | None = None
     deferred: bool = False
+    last_chance: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,12 @@ class ChatProvider:
 
     async def complete(self, request: ChatRequest) -> Outcome:
         """Make one call, or none if the provider is not to be called now."""
-        held = self.gate.enter(request.model, _estimated_tokens(request), returning=request.deferred)
+        held = self.gate.enter(
+            request.model,
+            _estimated_tokens(request),
+            returning=request.deferred,
+            last_chance=request.last_chance,
+        )
         if isinstance(held, Deferred):
             return held
         body = _body(request, self.config)

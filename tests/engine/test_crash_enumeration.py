@@ -84,6 +84,15 @@ STORIES = {
         [start(), redrive("extract"), redrive("extract", edit={"input": {"ok": True}})],
         {"extract": fixed_by_an_edit},
     ),
+    "two failures, redriven one by one": Story(
+        DIAMOND,
+        [
+            start(),
+            redrive("extract", epoch=0, edit={"input": {"ok": True}}),
+            redrive("sentiment", epoch=0, edit={"input": {"ok": True}}),
+        ],
+        {"extract": fixed_by_an_edit, "sentiment": fixed_by_an_edit},
+    ),
     "redriven while it runs": Story(
         DIAMOND,
         [start(), redrive("extract", edit={"input": {"ok": True}}), advance(1)],

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from schemas import records
 from schemas.codec import CodecError, decode, dumps, encode, loads
 from schemas.records import OwnerMarker, Record
+from tests import golden_records
 from tests.strategies import records as any_of
 
 CLASSES = [cls for cls in typing.get_args(Record) if isinstance(cls, type)]
@@ -28,6 +29,10 @@ INDEX: dict[str, str] = json.loads((FOLDER / "index.json").read_text())
 def schema(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.avsc").read_text())
     return found
+
+
+NEWEST = {schema(name)["name"]: (int(number), name) for number, name in sorted(INDEX.items())}
+"""Of each class the schema it is written with: ids are of one length, so the last is the newest."""
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -52,9 +57,27 @@ def test_every_schema_file_is_in_the_index_once() -> None:
     assert sorted(INDEX.values()) == files
 
 
-def test_a_record_starts_with_magic_and_its_schema_s_id() -> None:
-    by_name = {schema(name)["name"]: int(schema_id) for schema_id, name in sorted(INDEX.items())}
-    assert encode(OwnerMarker(1, "me"))[:5] == struct.pack(">bI", 0, by_name["OwnerMarker"])
+@pytest.mark.parametrize("name", golden_records.ALL)
+def test_a_record_starts_with_magic_and_its_newest_schema_s_id(name: str) -> None:
+    record = golden_records.ALL[name]
+    assert encode(record)[:5] == struct.pack(">bI", 0, NEWEST[type(record).__name__][0])
+
+
+@pytest.mark.parametrize("name", INDEX.values())
+def test_what_an_older_schema_lacks_has_the_class_s_default(name: str) -> None:
+    """Else an old record would come back as one that nobody wrote."""
+    newest = schema(NEWEST[schema(name)["name"]][1])
+    cls = getattr(records, newest["name"])
+    older = [field["name"] for field in schema(name)["fields"]]
+    assert older == [field["name"] for field in newest["fields"]][: len(older)]
+    defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    for added in newest["fields"][len(older) :]:
+        default = added["default"]
+        assert defaults[added["name"]] == (tuple(default) if isinstance(default, list) else default), added["name"]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def check(cls: type, avro: dict[str, Any], path: str) -> None:
@@ -78,10 +101,7 @@ def _records_in(kind: Any) -> list[dict[str, Any]]:
     return [kind] if kind["type"] == "record" else _records_in(kind.get("values", kind.get("items", "null")))
 
 
-NEWEST = {schema(name)["name"]: name for _, name in sorted(INDEX.items(), key=lambda entry: int(entry[0]))}
-
-
-@pytest.mark.parametrize("name", NEWEST.values())
+@pytest.mark.parametrize("name", [name for _, name in NEWEST.values()])
 def test_fields_and_schema_agree(name: str) -> None:
     avro = schema(name)
     assert avro["namespace"] == "penstock"
@@ -121,6 +141,14 @@ def test_a_truncated_body_is_an_error(cls: type, data: st.DataObject) -> None:
     value = encode(data.draw(any_of(cls)))
     with pytest.raises(CodecError):
         decode(value[: data.draw(st.integers(0, len(value) - 1))])
+
+
+@pytest.mark.parametrize("name", INDEX.values())
+def test_no_beginning_of_a_golden_record_is_one(name: str) -> None:
+    value = golden_records.path_of(name).read_bytes()
+    for length in range(len(value)):
+        with pytest.raises(CodecError):
+            decode(value[:length])
 
 
 def test_the_schemas_are_avro() -> None:

@@ -37,7 +37,7 @@ def test_options_of_nodes(text: str, found: list[str]) -> None:
         f"{warning.line}:{warning.col} {warning.message.removeprefix('not in effect yet: ')}"
         for warning in loaded.warnings
     ] == found
-    assert set(loaded.not_in_effect) == {entry.split()[1].removesuffix(":") for entry in found}
+    assert set(loaded.not_in_effect) == {entry.split(maxsplit=1)[1] for entry in found}
     assert loaded.plan is not None
 
 
