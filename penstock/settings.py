@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    keep_raw: bool = True
     config_file: Path | None = None
 
     @classmethod
@@ -93,16 +94,6 @@ class Settings(BaseSettings):
         """Say whether any model can be reached."""
         return bool(self.providers or self.openai_base_url or self.openai_api_key)
 
-    @property
-    def not_in_effect(self) -> tuple[str, ...]:
-        """Warn of what is accepted but does nothing yet, a line each."""
-        return tuple(
-            f"{self.config_file}: providers.{name}.{limit} is not in effect yet: calls are not limited by it"
-            for name, provider in self.providers.items()
-            for limit in ("requests_per_minute", "tokens_per_minute")
-            if getattr(provider, limit) is not None
-        )
-
     def provider_configs(self) -> tuple[ProviderConfig, ...]:
         """Return every provider ready for the registry; keys come from the variables that `api_key_env` names."""
         named = [_resolved(self, name, provider) for name, provider in self.providers.items()]
@@ -113,7 +104,8 @@ class Settings(BaseSettings):
             return ()
         key = self.openai_api_key or SecretStr(_NO_KEY)
         param = _max_tokens_param(self.openai_base_url)
-        return (ProviderConfig(DEFAULT_PROVIDER, key, self.openai_base_url, max_tokens_param=param),)
+        keep = self.keep_raw
+        return (ProviderConfig(DEFAULT_PROVIDER, key, self.openai_base_url, max_tokens_param=param, keep_raw=keep),)
 
 
 def load(folder: Path | None = None) -> Settings:
@@ -140,9 +132,9 @@ def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(f"{path}: not TOML: {error}") from None
-    unknown = sorted(set(values) - {"bootstrap", "home", "providers"})
+    unknown = sorted(set(values) - {"bootstrap", "home", "keep_raw", "providers"})
     if unknown:
-        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, providers")
+        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers")
     return path, values
 
 
@@ -207,6 +199,9 @@ def _resolved(settings: Settings, name: str, provider: ProviderSettings) -> Prov
         models=provider.models,
         max_tokens_param=provider.max_tokens_param or _max_tokens_param(provider.base_url),
         prices={model: Price(price.input_per_mtok, price.output_per_mtok) for model, price in provider.prices.items()},
+        requests_per_minute=provider.requests_per_minute,
+        tokens_per_minute=provider.tokens_per_minute,
+        keep_raw=settings.keep_raw,
     )
 
 

@@ -79,6 +79,10 @@ TIMERS_TABLE = "timers"
 LEDGER_TABLE = "ledger"
 
 
+PROVIDER_STATES = "penstock.providers"
+"""Where all workers on a broker tell how their breakers stand."""
+
+
 def changelog_topic(workflow: str, table: str) -> str:
     """The compacted topic behind `table`."""
     return legal_topic(f"penstock.{workflow}-{table}-changelog")

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli import audit, cancel, check, consume, describe, kafka, publish, run, runs, worker
+from penstock.cli import (
+    audit,
+    cancel,
+    check,
+    consume,
+    dead_letter,
+    describe,
+    kafka,
+    providers,
+    publish,
+    run,
+    runs,
+    worker,
+)
 from penstock.cli.errors import Group
 
 app = typer.Typer(
@@ -30,6 +43,8 @@ app.command()(publish.publish)
 app.command()(consume.consume)
 app.add_typer(runs.app, name="runs")
 app.command()(cancel.cancel)
+app.command()(providers.providers)
+app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(audit.app, name="audit")
 
 

@@ -23,8 +23,6 @@ def configured(settings: Settings) -> ProviderRegistry:
     """Return the providers of the settings."""
     from streams.providers.registry import ProviderRegistry
 
-    for warning in settings.not_in_effect:
-        say(warning)
     return ProviderRegistry(settings.provider_configs())
 
 

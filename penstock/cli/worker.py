@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.settings import Settings
     from streams.engine.config import EngineConfig
     from streams.engine.engine import Engine
+    from streams.engine.provider_states import ProviderStates
     from streams.providers.registry import ProviderRegistry
     from topology.plan import WorkflowPlan
 
@@ -31,6 +32,9 @@ def worker(
         bool, typer.Option("--local-model", help="Use the small local model for all llm nodes.")
     ] = False,
     resume_from: ResumeFrom = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics.")
+    ] = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +56,7 @@ def worker(
     address = target.outside(bootstrap, known) or target.embedded(known)
     config = target.worker_config(address, known, partitions, resume)
     with _providers(plans, known, local_model) as providers:
-        loops.run(_work(plans, config, providers, as_json))
+        loops.run(_work(plans, config, providers, as_json, metrics_port))
     say("stopped")
 
 
@@ -82,8 +86,32 @@ def _providers(plans: list[WorkflowPlan], known: Settings, local_model: bool) ->
         yield models.configured(known)
 
 
-async def _work(plans: list[WorkflowPlan], config: EngineConfig, providers: ProviderRegistry, as_json: bool) -> None:
+def _watch(providers: ProviderRegistry, states: ProviderStates, metrics_port: int | None) -> None:
+    """Have breaker changes told to other processes and, if asked for, to Prometheus."""
+    for gate in providers.gates:
+        gate.listeners.append(states.on_change)
+    if metrics_port is None:
+        return
+    from streams.telemetry.metrics import Metrics
+
+    metrics = Metrics()
+    for gate in providers.gates:
+        gate.listeners.append(metrics.on_breaker)
+    try:
+        metrics.serve(metrics_port)
+    except OSError as error:
+        raise BadUsage(f"--metrics-port {metrics_port}: {error.strerror}") from None
+
+
+async def _work(
+    plans: list[WorkflowPlan],
+    config: EngineConfig,
+    providers: ProviderRegistry,
+    as_json: bool,
+    metrics_port: int | None,
+) -> None:
     from streams.bootstrap import engine_of
+    from streams.engine.provider_states import ProviderStates
     from streams.engine.topics import ensure_topics, warn_of_retention
     from streams.nodes import Resources
 
@@ -94,12 +122,16 @@ async def _work(plans: list[WorkflowPlan], config: EngineConfig, providers: Prov
         counts = [await ensure_topics(plan, config) for plan in plans]
         for plan in plans:
             await warn_of_retention(plan, config)
-        ready = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]
+        states = ProviderStates(config, engines[0].incarnation)
+        _watch(providers, states, metrics_port)
+        beside = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]
+        beside.append(asyncio.create_task(states.run()))
         try:
             await _run_all(engines)
         finally:
-            for task in ready:
+            for task in beside:
                 task.cancel()
+            await asyncio.wait(beside)
     finally:
         await resources.aclose()
 

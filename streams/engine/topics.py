@@ -13,7 +13,7 @@ from streams.engine.clients import admin_of, start
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
-from topology.naming import RUN_TABLE
+from topology.naming import PROVIDER_STATES, RUN_TABLE
 from topology.plan import TopicPlan, WorkflowPlan
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,19 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
         await _create(admin, missing)
         await _until_visible(admin, [topic.name for topic in missing])
         return count
+    finally:
+        await admin.close()
+
+
+async def ensure_provider_states(config: EngineConfig) -> None:
+    """Create the topic of breaker states if it is not there."""
+    admin = admin_of(config)
+    await start(admin, config.bootstrap)
+    try:
+        if PROVIDER_STATES not in await partition_counts(admin):
+            copies = await _default_replication(admin)
+            await _create(admin, [NewTopic(PROVIDER_STATES, 1, copies, topic_configs={"cleanup.policy": "compact"})])
+            await _until_visible(admin, [PROVIDER_STATES])
     finally:
         await admin.close()
 
