@@ -151,8 +151,13 @@ class Gate:
                 limit.correct(outcome.usage.total_tokens - held.tokens)
 
     def _obey(self, model: str, outcome: Done | Failed, headers: Mapping[str, str], now: int) -> None:
+        """Keep all calls back for as long as the provider wishes.
+
+        A single `Retry-After` holds for the call it answers: some gateways shed one call in twenty, and a pause for each would
+        stop the rest. The second in a row, with no answer in between, holds for every call.
+        """
         wishes = [exhausted_for_ms(headers) or 0]
-        if isinstance(outcome, Failed) and outcome.error.retry_after_ms:
+        if isinstance(outcome, Failed) and outcome.error.retry_after_ms and model in self._throttled:
             wishes.append(outcome.error.retry_after_ms)
         if max(wishes) > 0:
             self._blocked[model] = max(self._blocked.get(model, 0), now + max(wishes))

@@ -183,13 +183,13 @@ def test_what_cannot_be_sent_back(cli: Cli, six: tuple[str, Path]) -> None:
     asyncio.run(publish(cli.bootstrap or "", f"{workflow}.control", [b"no command"], ["r7"]))
     cli("publish", workflow, "--input", '{"n":1}', "--run-id", "r1")
     cli("consume", workflow, "--max", "1", "--timeout", "30")
-    (letter,) = cli("dead-letter", "list", workflow, "--kind", "control", "--json").json
-    assert (letter["run_id"], letter["status"]) == ("r7", "open")
+    (letter,) = cli("dead-letter", "list", workflow, "--run-id", "r7", "--json").json
+    assert (letter["run_id"], letter["kind"], letter["status"]) == ("r7", "invalid_json", "open")
     (shown,) = cli("dead-letter", "show", workflow, "--run-id", "r7", "--json").json
     assert shown["value"] == {"note": "not JSON", "base64": "bm8gY29tbWFuZA=="}
     named = cli("dead-letter", "redrive", workflow, "--run-id", "r7", "--json")
     assert (named.code, named.object["status"]) == (1, "not redrivable")
-    assert cli("dead-letter", "redrive", workflow, "--kind", "control").code == 0
+    assert cli("dead-letter", "redrive", workflow, "--kind", "invalid_json").code == 0
     assert "r7" in cli("dead-letter", "list", workflow).out
     for command in ("show", "redrive"):
         nobody = cli("dead-letter", command, workflow, "--run-id", "nobody")
