@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos drills bench-restore clean
+.PHONY: help install demo test lint format chaos drills failures bench-restore clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,10 @@ chaos: $(STAMP) ## Kill, freeze and cut off workers and broker under load, then 
 drills: $(STAMP) ## Kill workers, kill the broker, freeze a worker, restart workers: each under load, from outside
 	@set -e; $(BIN)/python -m benchmarks.drills kill --runs 5000 --rate 50 --seconds 90; \
 	for drill in broker zombie rolling; do $(BIN)/python -m benchmarks.drills $$drill; done
+
+failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a budget too small, from outside
+	@set -e; $(BIN)/python -m benchmarks.failures outage; $(BIN)/python -m benchmarks.failures budget --runs 1000; \
+	for scenario in malformed mixed; do $(BIN)/python -m benchmarks.failures $$scenario; done
 
 bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 	$(BIN)/python -m benchmarks.restore
