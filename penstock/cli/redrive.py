@@ -36,7 +36,6 @@ def redrive(
     run_id: OfRun = None,
     node: OfNode = None,
     kind: OfKind = None,
-    every: Annotated[bool, typer.Option("--all", help="Every dead letter that was not sent back yet.")] = False,
     edit: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +50,7 @@ def redrive(
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run failed nodes again, and what was skipped below them; publish inputs again that could not be used.
+    """Run failed nodes again, and what was skipped below them; publish inputs again that could not be used. All that are open, or some.
 
     What succeeded is not run again, and what was sent back already is left alone: a second redrive does nothing.
     """
@@ -59,8 +58,6 @@ def redrive(
     from penstock.client.redriving import How
 
     patch, selection = _patch(edit), Selection(run_id, node, kind)
-    if selection == Selection() and not every:
-        raise BadUsage("say which dead letters are meant with --run-id, --node or --kind, or --all of them")
     logs.quiet()
     config = target.config_of(bootstrap)
     workflow, letters = loops.run(found(config, workflow_id, selection))

@@ -171,7 +171,7 @@ def test_inputs_that_could_not_be_used_are_published_again(cli: Cli, six: tuple[
     results = cli("consume", workflow, "--max", "4", "--timeout", "30", "--json").json
     assert {r["run_id"]: r["status"] for r in results} == dict.fromkeys(("r1", "r2", "r3", conflict), "success")
     assert results[-1]["outputs"] is not None
-    again = cli("dead-letter", "redrive", workflow, "--all", "--json")
+    again = cli("dead-letter", "redrive", workflow, "--yes", "--json")
     assert [line["status"] for line in again.json] == ["already redriven"] * 4
     audit = cli("audit", "run", workflow)
     assert audit.code == 0, audit.out
@@ -212,10 +212,9 @@ def test_what_cannot_be_sent_back(cli: Cli, six: tuple[str, Path]) -> None:
 
 
 USAGE = {
-    "": "--all",
-    "--all --edit [1]": "a JSON object",
-    "--all --edit {": "--edit: not JSON",
-    "--all --rate 0": "--rate",
+    "--edit [1]": "a JSON object",
+    "--edit {": "--edit: not JSON",
+    "--rate 0": "--rate",
 }
 
 
@@ -229,6 +228,6 @@ def test_bad_usage(options: str, offline: Cli) -> None:
 
 @pytest.mark.parametrize("command", ["list", "show", "redrive"])
 def test_without_a_broker_it_says_how_to_start_one(command: str, offline: Cli) -> None:
-    answer = offline("dead-letter", command, "x", "--json", *(["--all"] if command == "redrive" else []))
+    answer = offline("dead-letter", command, "x", "--json")
     assert answer.code == 1
     assert "penstock kafka start" in answer.err

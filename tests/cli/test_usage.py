@@ -11,11 +11,9 @@ from penstock.cli.main import app
 from tests.cli.conftest import Cli
 
 LATER = [
-    ["dead-letter", "list", "x"],
     ["replay", "x"],
     ["review", "list"],
     ["audit", "verify", "x"],
-    ["providers"],
     ["console"],
     ["runs", "fork", "x"],
 ]
