@@ -141,10 +141,10 @@ async def malformed(scene: Scene, runs: int, _: float) -> dict[str, Any]:
     await scene.publish(runs)
     await scene.results_of(runs, 120)
     letters = scene.stage.cli_lines("dead-letter", "show", "failures", "--bootstrap", scene.stage.bootstrap)
-    prompts = Counter(len({call.prompt_hash for call in calls}) for calls in _calls_by_node(scene).values())
+    prompts = Counter(len({tried["prompt_hash"] for tried in letter["attempts"]}) for letter in letters)
     return {
         "dead_letters_with_raw": sum(bool(letter["raw"]) for letter in letters),
-        "different_prompts_per_node": dict(prompts),
+        "different_prompts_per_node": dict(prompts),  # the first, and those that carry the error
         **await asyncio.to_thread(scene.figures, runs),
     }
 

@@ -17,7 +17,7 @@ RUN_ID = "penstock.run_id"
 OWNER_EPOCH = "penstock.owner_epoch"
 """On every changelog record, tombstones too: which ownership of the partition wrote it."""
 ERROR = "penstock.error."
-"""Prefix of the dead letter's headers: kind, message, node, attempt, topic, partition, offset, traceback."""
+"""Prefix of the dead letter's headers: kind, message, node, attempt, topic, partition, offset, traceback; raw, the model's last answer."""
 
 Headers = tuple[tuple[str, bytes], ...]
 

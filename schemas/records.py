@@ -304,7 +304,8 @@ class NodeRow:
 
     `launch` counts the launches of `seq`, `deferrals` how often it was put off. `choice` is the model in use (0: the first), `tries_before` the attempts made with
     those before it. `epochs` has the epoch of each source that was reopened, `opened` the last one opened, `ahead` records
-    that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order.
+    that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order; `last_raw` is
+    the beginning of the model's last answer that could not be used.
     """
 
     run_id: str
@@ -335,6 +336,7 @@ class NodeRow:
     ahead: tuple[bytes, ...] = ()
     edits: tuple[Json, ...] = ()
     deadline_at: int | None = None
+    last_raw: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ LATER: Mapping[str, Record] = {
         ahead=(b"\0early",),
         edits=(Json('{"input":{"text":"x"}}'),),
         deadline_at=AT + 60_000,
+        last_raw='{"label": ',
     ),
     "run_row_2": RunRow(
         "order 7",

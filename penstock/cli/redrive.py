@@ -133,7 +133,14 @@ def _check(going: Sequence[DeadLetter], patch: dict[str, Any] | None, yes: bool)
     said = f"{len(going)} dead letters go back: at least {len(going)} node executions"
     if not sys.stdin.isatty():
         raise BadUsage(f"{said}: confirm with --yes")
-    typer.confirm(f"{said}. Go on?", abort=True, err=True)
+    if not _agreed(f"{said}. Go on? [y/N] "):
+        raise typer.Abort
+
+
+def _agreed(question: str) -> bool:
+    """Ask at the terminal. Not by `typer.confirm`: even told to use stderr it writes a space to stdout, where only results belong."""
+    typer.echo(question, nl=False, err=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _say_left_alone(letters: Sequence[tuple[DeadLetter, Status]], as_json: bool, run_id: str | None) -> bool:

@@ -82,6 +82,7 @@ def _attempt(record: AttemptFailed) -> dict[str, Any]:
         "started_at": iso(record.started_at),
         "finished_at": iso(record.finished_at),
         "raw": record.raw,
+        "prompt_hash": record.prompt_hash,
     }
 
 

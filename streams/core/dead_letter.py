@@ -52,6 +52,7 @@ def node_dead_letter(node: CompiledNode, row: NodeRow, record: Failed) -> Send:
         node=node.plan.id,
         attempt=record.attempt,
         traceback=record.error.traceback,
+        raw=row.last_raw,
     )
     content = headers_of({names.CONTENT_TYPE: "application/json"})
     seen = texts_of(node.plan, row.gathered, row.edits)
@@ -77,6 +78,7 @@ def _cause(
     attempt: int | None = None,
     position: Position | None = None,
     traceback: str | None = None,
+    raw: str | None = None,
 ) -> Headers:
     at = position
     values: dict[str, str | int | None] = {
@@ -88,5 +90,6 @@ def _cause(
         "partition": at.partition if at else None,
         "offset": at.offset if at else None,
         "traceback": traceback[:MAX_CAUSE] if traceback else None,
+        "raw": raw,
     }
     return headers_of({names.ERROR + name: value for name, value in values.items()})

@@ -15,7 +15,9 @@ from schemas.records import (
     RetryScheduled,
 )
 from streams.core.compiled import inputs_of
+from streams.core.dead_letter import MAX_CAUSE
 from streams.core.ledger import Cost, Ledger, launch_key
+from streams.core.limits import cut
 from streams.core.node_context import LOW_CONFIDENCE, Context
 from streams.core.node_end import close, fail, lost
 from streams.core.retry import next_due
@@ -87,7 +89,14 @@ def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transiti
     if row.status != "running" or record.seq != row.seq:
         return NOTHING  # a repeat of an attempt that was already answered
     error, moment = record.error, context.moment
-    row = replace(row, last_error=error, spent=row.spent + record.spent, model=record.model or row.model, deferrals=0)
+    row = replace(
+        row,
+        last_error=error,
+        last_raw=cut(record.raw, MAX_CAUSE),
+        spent=row.spent + record.spent,
+        model=record.model or row.model,
+        deferrals=0,
+    )
     tries = record.attempt - row.tries_before
     due_at = next_due(context.node.plan.retry, tries, error, moment.now, moment.jitter)
     if due_at is not None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cli, write_workflow
-from tests.kafka_tools import publish
+from tests.cli.conftest import Answer, Cli, write_workflow
+from tests.kafka_tools import publish, read_all, read_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -209,6 +213,61 @@ def test_what_cannot_be_sent_back(cli: Cli, six: tuple[str, Path]) -> None:
     gone = cli("dead-letter", "list", f"{workflow}x")
     assert gone.code == 1
     assert f"did you mean '{workflow}'" in gone.err
+
+
+def test_a_refused_redrive_is_told_with_its_reason(cli: Cli, six: tuple[str, Path]) -> None:
+    workflow, file = six
+    worker = cli.worker(file)
+    cli("publish", workflow, "--input", '{"n":1}', "--run-id", "r1")
+    cli("consume", workflow, "--max", "1", "--timeout", "30")
+    worker.kill()
+    worker.wait()
+    assert cli("dead-letter", "redrive", workflow, "--run-id", "r1", "--no-wait").code == 0
+    late = cli.start("dead-letter", "redrive", workflow, "--run-id", "r1", "--timeout", "60", "--json")
+    # Both commands stand in the topic before anybody reads them, so the second names an epoch that is over.
+    asyncio.run(read_until(cli.bootstrap or "", f"{workflow}.control", lambda found: len(found) == 2))
+    cli.worker(file)
+    out, err = late.communicate(timeout=60)
+    outcome = Answer(late.returncode, out, err)
+    assert (outcome.code, outcome.object["status"]) == (1, "refused"), err
+    assert outcome.object["reason"]
+    results = cli("consume", workflow, "--max", "2", "--timeout", "30", "--json").json
+    assert [result["run_id"] for result in results] == ["r1", "r1"]
+
+
+def at_a_terminal(cli: Cli, typed: str, *args: str) -> Answer:
+    """Run a command whose stdin is a terminal at which somebody types."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, typed.encode())
+        argv = [sys.executable, "-m", "penstock", *args]
+        done = subprocess.run(
+            argv, cwd=cli.folder, env=cli.env, stdin=theirs, capture_output=True, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def test_more_than_one_is_asked_for_at_the_terminal(cli: Cli, six: tuple[str, Path]) -> None:
+    workflow, file = six
+    cli.worker(file)
+    for run_id in ("r1", "r2"):
+        cli("publish", workflow, "--input", '{"m":1}', "--run-id", run_id)
+    while len(cli("dead-letter", "list", workflow, "--json").json) < 2:
+        pass  # the test's timeout is the limit
+    every = ("dead-letter", "redrive", workflow, "--edit", '{"n":5,"fixed":true}', "--json")
+    unasked = cli(*every)
+    assert (unasked.code, unasked.out) == (2, ""), "nobody can be asked"
+    declined = at_a_terminal(cli, "n\n", *every)
+    assert (declined.code, declined.out) == (1, "")
+    assert "2 dead letters go back: at least 2 node executions. Go on?" in declined.err
+    assert len(asyncio.run(read_all(cli.bootstrap or "", f"{workflow}.input"))) == 2, "nothing was sent"
+    agreed = at_a_terminal(cli, "y\n", *every)
+    assert (agreed.code, [line["status"] for line in agreed.json]) == (0, ["published"] * 2), agreed.err
+    results = cli("consume", workflow, "--max", "2", "--timeout", "30", "--json").json
+    assert {result["run_id"]: result["status"] for result in results} == {"r1": "success", "r2": "success"}
 
 
 USAGE = {

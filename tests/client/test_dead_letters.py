@@ -8,12 +8,24 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from penstock.client.dead_letter import DeadLetter, letter_in
+from penstock.client.dead_letter_details import Journals
 from penstock.client.dead_letters import REDRIVEN_FROM, Selection, with_status
 from penstock.client.redrive_records import content_of, redrive_of, seen_by, why_not
 from penstock.client.workflows import Workflow
+from schemas.codec import encode
 from schemas.headers import Headers, header
 from schemas.ids import run_id_from_bytes, run_id_from_position
-from schemas.records import NodeOutcome, Position, RunRow, Started
+from schemas.records import (
+    AttemptFailed,
+    EpochOpened,
+    ErrorInfo,
+    Json,
+    NodeOutcome,
+    Position,
+    RunRow,
+    Spent,
+    Started,
+)
 from streams.core.dead_letter import conflicting_start, poison
 from streams.core.inbound import Inbound
 from streams.core.transition import Send
@@ -168,6 +180,7 @@ def test_an_input_whose_id_a_run_had_before_gets_an_id_of_its_own() -> None:
 def test_an_input_refused_again_stands_for_the_first() -> None:
     first = refused_input(b"r1")
     sent = redrive_of(WF, first, None, "")
+    assert isinstance(sent.value, bytes)
     second = refused_input(sent.key, sent.value, sent.headers, offset=1)
     assert [found for _, found in with_status([first, second], {})] == ["redriven", "open"]
     third = redrive_of(WF, second, None, "")
@@ -208,3 +221,59 @@ def test_content() -> None:
     assert content_of(None) is None
     assert content_of(b"\xff") == {"note": "not JSON", "base64": "/w=="}
     assert content_of(deep)["note"] == "nested too deeply"
+
+
+def attempt(seq: int, raw: str | None = None, **more: Any) -> bytes:
+    """Return a failed attempt of node `a` as it stands in the journal."""
+    of: dict[str, Any] = {"run_id": "r1", "node": "a", "epoch": 41} | more
+    error = ErrorInfo("bad_output", f"no {seq}", retryable=True)
+    return encode(
+        AttemptFailed(
+            **of,
+            seq=seq,
+            attempt=seq + 1,
+            error=error,
+            spent=Spent(),
+            model="m",
+            raw=raw,
+            started_at=WRITTEN,
+            finished_at=WRITTEN,
+        )
+    )
+
+
+def opened(epoch: int, run_id: str = "r1", edit: str | None = None) -> bytes:
+    """Return the opening of an epoch as it stands in `wf.run`."""
+    text = None if edit is None else Json(edit)
+    at = Position("wf.control", 0, epoch)
+    return encode(EpochOpened(run_id, epoch, 0, "a", ("a", "b"), text, "p", "1.1.0", "me@here", WRITTEN, WRITTEN, at))
+
+
+def test_details_are_of_the_failure_and_of_the_epochs_since() -> None:
+    letter = failed_node(epoch=41)
+    journals = Journals([letter])
+    theirs = [attempt(0, run_id="r2"), attempt(0, node="b"), attempt(9, "of another epoch", epoch=0)]
+    for value in (*theirs, attempt(1, "last"), attempt(0, "first"), attempt(1, "last"), None, b"not ours"):
+        journals.take(value)
+    for value in (opened(41), opened(70), opened(60, edit='{"input":{"n":2}}'), opened(60), opened(80, run_id="r2")):
+        journals.take(value)
+    detail = journals.detail_of(letter)
+    assert [(of["attempt"], of["error"]["message"], of["raw"]) for of in detail["attempts"]] == [
+        (1, "no 0", "first"),
+        (2, "no 1", "last"),
+    ]
+    assert detail["raw"] == "last"
+    assert [(of["epoch"], of["requested_by"], of["workflow_version"], of["edit"]) for of in detail["redrives"]] == [
+        (60, "me@here", "1.1.0", {"input": {"n": 2}}),
+        (70, "me@here", "1.1.0", None),
+    ]
+    assert detail["value"] == {"input": {"n": 1}, "z": None}
+
+
+def test_details_of_an_input_are_its_own() -> None:
+    letter = refused_input(b"r1", b"not json")
+    journals = Journals([letter])
+    journals.take(opened(60))
+    detail = journals.detail_of(letter)
+    assert (detail["attempts"], detail["raw"], detail["redrives"]) == ([], None, [])
+    assert (detail["key"], detail["value"]["note"]) == ("r1", "not JSON")
