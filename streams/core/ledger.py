@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from schemas.records import AttemptDeferred, AttemptFailed, CallLost, DayRow, LedgerRow, Reservation, Spent, Succeeded
 from topology.plan import Budget
+
+Limit = TypeVar("Limit", int, float)
 
 DAY = "day/"
 """Prefix of a day's key in the ledger's table: no run id holds a slash."""
@@ -114,6 +117,24 @@ class Ledger:
     def _with(self, run: LedgerRow, day: DayRow) -> Ledger:
         days = self.days if self.daily_budget is None else {**self.days, day.day: day}
         return replace(self, run=run, days=days)
+
+
+def with_limit(row: LedgerRow, budget: Budget | None) -> LedgerRow:
+    """Return the row with the highest limit that ever held for its run: a redrive may come with a new version's budget."""
+    if budget is None:
+        return row
+    fresh = not row.reserved and not row.spent_tokens and not row.spent_cost_usd
+    return replace(
+        row,
+        max_tokens=_higher(row.max_tokens, budget.max_tokens, fresh),
+        max_cost_usd=_higher(row.max_cost_usd, budget.max_cost_usd, fresh),
+    )
+
+
+def _higher(old: Limit | None, new: Limit | None, fresh: bool) -> Limit | None:
+    if fresh:
+        return new
+    return None if old is None or new is None else max(old, new)
 
 
 def launch_key(node: str, epoch: int, seq: int, launch: int) -> str:

@@ -17,6 +17,8 @@ from streams.core.timer_agent import deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
+_UNKNOWN = NodeOutcome()
+
 
 def on_redrive(plan: WorkflowPlan, row: RunRow, record: RedriveRequested, now: int, offset: int) -> Transition:
     """Queue a redrive, and open its epoch if no other one runs."""
@@ -91,7 +93,7 @@ def _last_opened(row: RunRow) -> int:
 
 def _why_not(row: RunRow, queued: QueuedRedrive) -> str | None:
     node = queued.request.node
-    known = row.nodes.get(node, NodeOutcome())
+    known = row.nodes.get(node, _UNKNOWN)
     if known.epoch > queued.meant:
         return f"node {node!r} was redriven already: it failed in epoch {queued.meant}, and ran again in epoch {known.epoch}"
     if known.status == "failed":
@@ -101,7 +103,7 @@ def _why_not(row: RunRow, queued: QueuedRedrive) -> str | None:
 
 def _opening(plan: WorkflowPlan, row: RunRow, queued: QueuedRedrive, now: int) -> Send:
     request = queued.request
-    skipped = (n for n in below(plan, request.node) if row.nodes[n].status in ("skipped", "cancelled"))
+    skipped = (n for n in below(plan, request.node) if row.nodes.get(n, _UNKNOWN).status in ("skipped", "cancelled"))
     record = EpochOpened(
         run_id=row.run_id,
         epoch=queued.opens,

@@ -24,7 +24,7 @@ from streams.core import intake, node_agent, run_agent, timer_agent
 from streams.core.compiled import CompiledNode, CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
-from streams.core.ledger import DAY, Cost, Ledger, day_of, taken
+from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.transition import Moment, Send, Transition
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
@@ -209,17 +209,15 @@ class Processor:
         if node.prompt is None:
             return None
         plan = self.workflow.plan
-        limit = plan.budget
         row = self.tables.get(LEDGER_TABLE, partition, run_id)
-        if not isinstance(row, LedgerRow):
-            row = LedgerRow(run_id, limit.max_tokens if limit else None, limit.max_cost_usd if limit else None)
+        row = with_limit(row if isinstance(row, LedgerRow) else LedgerRow(run_id, None, None), plan.budget)
         today, days, elsewhere = day_of(self._moment().now), {}, Cost()
         if plan.daily_budget is not None:
             elsewhere = self._elsewhere(today)
             days = self._days(partition, row, today)
             for other in self.tables.partitions() - {partition}:
                 elsewhere = elsewhere.plus(taken(self.tables.get(LEDGER_TABLE, other, DAY + today)))
-        return Ledger(run_id, today, limit, plan.daily_budget, row, days, elsewhere)
+        return Ledger(run_id, today, plan.budget, plan.daily_budget, row, days, elsewhere)
 
     def _days(self, partition: int, run: LedgerRow, today: str) -> dict[str, DayRow]:
         """Return the partition's rows of today and of the days that the run's calls in flight are charged to."""

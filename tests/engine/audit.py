@@ -9,13 +9,13 @@ from schemas.records import STATUS_OF, TERMINAL, NodeOutcome, NodeRow, RunRow, S
 from streams.testing import PARTITIONS, TopologyTestDriver
 
 
-def first_terminals(driver: TopologyTestDriver) -> dict[tuple[str, str], Terminal]:
-    """Return the record that won for each (node, run)."""
-    won: dict[tuple[str, str], Terminal] = {}
+def first_terminals(driver: TopologyTestDriver) -> dict[tuple[str, str, int], Terminal]:
+    """Return the record that won for each (node, run, epoch)."""
+    won: dict[tuple[str, str, int], Terminal] = {}
     for node in driver.plan.nodes:
         for record in _records(driver, node.topic):
             if isinstance(record, TERMINAL):
-                won.setdefault((node.id, record.run_id), record)
+                won.setdefault((node.id, record.run_id, record.epoch), record)
     return won
 
 
@@ -27,12 +27,14 @@ def audit(driver: TopologyTestDriver) -> None:
     for node in driver.plan.nodes:
         rows = driver.table(node.table)
         for run_id in started:
-            _check(won.get((node.id, run_id)), rows[run_id], runs[run_id], node.id)
+            row = rows[run_id]
+            assert isinstance(row, NodeRow)
+            _check(won.get((node.id, run_id, row.epoch)), row, runs[run_id], node.id)
 
 
-def _check(first: Terminal | None, row: object, run: object, node: str) -> None:
-    assert isinstance(row, NodeRow)
+def _check(first: Terminal | None, row: NodeRow, run: object, node: str) -> None:
     assert isinstance(run, RunRow)
+    assert row.ahead == run.ahead == (), "nothing waits for an epoch that is open"
     outcome = run.nodes.get(node, NodeOutcome())
     if first is None:
         assert row.status in ("pending", "running", "waiting")
@@ -43,7 +45,9 @@ def _check(first: Terminal | None, row: object, run: object, node: str) -> None:
     assert row.incarnation is None
     assert row.output == (first.output if isinstance(first, Succeeded) else None)
     assert row.finished_at == outcome.finished_at == first.finished_at
-    assert row.spent == outcome.spent
+    assert row.epoch == outcome.epoch
+    if row.epoch == 0:
+        assert row.spent == outcome.spent
 
 
 def _records(driver: TopologyTestDriver, topic: str) -> Iterator[object]:

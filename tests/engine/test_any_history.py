@@ -11,7 +11,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from streams.testing import TopologyTestDriver
 from tests.engine.audit import audit
-from tests.engine.scripts import RoughDriver, Step, Subset, advance, cancel, end_of, nodes_of, repeated, start, steady
+from tests.engine.scripts import (
+    RoughDriver,
+    Step,
+    Subset,
+    advance,
+    cancel,
+    end_of,
+    nodes_of,
+    redrive,
+    repeated,
+    start,
+    steady,
+)
 from tests.strategies import Workflow, workflows
 
 RUNS = st.sampled_from(["r1", "r2", "r3"])
@@ -40,6 +52,12 @@ class AnyHistory(RuleBasedStateMachine):
         """Before the start, while a retry waits, or after the end."""
         self.cancelled.add(run)
         self._step(cancel(run), crash)
+
+    @rule(run=RUNS, which=st.integers(0, 9), crash=CRASHES)
+    def a_redrive(self, run: str, which: int, crash: int | None) -> None:
+        """Of a node that failed, of one that did not, of a run that is not there or not at its end yet."""
+        nodes = self.workflow.plan.nodes
+        self._step(redrive(nodes[which % len(nodes)].id, run), crash)
 
     @rule(minutes=st.sampled_from([0.01, 0.02, 1]), crash=CRASHES)
     def time(self, minutes: float, crash: int | None) -> None:
