@@ -1,137 +1,210 @@
-"""The breaker: closed, open, half open; one probe at a time; nothing a call from before says counts."""
+"""The breaker, whatever calls come and end in whatever order."""
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Literal
+
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from streams.core.breaker import Breaker, BreakerPolicy, Permit
 
-POLICY = BreakerPolicy(failures_in_a_row=3, calls_for_share=6, window_ms=10_000)
+POLICY = BreakerPolicy()
+End = Literal["answered", "failed", "withdrawn"]
+ENDS: tuple[End, ...] = ("answered", "failed", "withdrawn")
 
 
-def opened(now: int = 0) -> Breaker:
-    breaker = Breaker(POLICY)
-    for _ in range(3):
-        permit = breaker.admit(now)
-        assert permit is not None
-        breaker.failed(permit, now, 0.0)
-    return breaker
-
-
-def test_failures_in_a_row_open_it() -> None:
-    breaker = opened()
-    assert (breaker.state, breaker.probe_at, breaker.why) == ("open", 1_000, "3 failures in a row")
-    assert breaker.admit(999) is None
-
-
-def test_a_share_of_failures_opens_it() -> None:
-    breaker = Breaker(POLICY)
-    for n in range(6):
-        permit = breaker.admit(n)
-        assert permit is not None
-        if n % 2:
-            breaker.failed(permit, n, 0.0)
-        else:
-            breaker.answered(permit, n)
-    assert (breaker.state, breaker.why) == ("open", "3 of the last 6 calls failed")
-
-
-def test_what_failed_long_ago_does_not_count() -> None:
-    breaker = Breaker(POLICY)
-    for n in range(20):
-        permit = breaker.admit(n * 11_000)
-        assert permit is not None
-        (breaker.failed(permit, n * 11_000, 0.0) if n % 2 else breaker.answered(permit, n * 11_000))
-    assert breaker.state == "closed"
-
-
-def test_one_probe_at_a_time_and_a_good_one_closes_it() -> None:
-    breaker = opened()
-    probe = breaker.admit(1_000)
-    assert probe == Permit(1, probe=True)
-    assert (breaker.state, breaker.admit(1_001), breaker.admit(50_000)) == ("half_open", None, None)
-    breaker.answered(probe, 1_200)
-    assert breaker.state == "closed"
-    assert breaker.admit(1_200) == Permit(2, probe=False)
-
-
-def test_a_bad_probe_opens_it_for_longer() -> None:
-    breaker, now, waits = opened(), 0, []
-    for _ in range(5):
-        waits.append(breaker.probe_at - now)
-        now = breaker.probe_at
-        probe = breaker.admit(now)
-        assert probe is not None
-        breaker.failed(probe, now, 0.0)
-    assert waits == [1_000, 1_500, 2_250, 3_000, 3_000]
-
-
-def test_a_probe_that_was_cancelled_frees_its_place() -> None:
-    breaker = opened()
-    probe = breaker.admit(1_000)
-    assert probe is not None
-    breaker.withdrawn(probe)
-    assert breaker.admit(1_001) == Permit(1, probe=True)
-
-
-def test_a_probe_nobody_heard_of_again_frees_its_place() -> None:
-    breaker = opened()
-    assert breaker.admit(1_000) is not None
-    assert breaker.admit(1_000 + POLICY.longest_probe_ms) is not None
-
-
-class AnyOrder(RuleBasedStateMachine):
-    """Calls begin and end in any order, some of them long after the breaker has moved on."""
+class AnyBreaker(RuleBasedStateMachine):
+    """Calls begin and end in any order; what the breaker must say is told from their ends alone."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker = Breaker(POLICY)
+        self.breaker = Breaker()
         self.now = 0
-        self.calls: list[Permit] = []
+        self.period = 0
+        self.out: list[tuple[int, Permit, int]] = []
+        self.ended: list[tuple[int, bool]] = []
 
-    @rule(ms=st.integers(0, 5_000))
-    def time(self, ms: int) -> None:
+    @rule(ms=st.one_of(st.integers(0, 3_000), st.integers(0, 40_000)))
+    def time_passes(self, ms: int) -> None:
         self.now += ms
+        longest = POLICY.longest_probe_ms
+        self.out = [
+            one for one in self.out if not (one[1].probe and one[2] + longest <= self.now)
+        ]  # nobody hears of it
+
+    @precondition(lambda self: self.breaker.state != "closed")
+    @rule()
+    def the_cooldown_is_waited_for(self) -> None:
+        self.now = max(self.now, self.breaker.probe_at)
 
     @rule()
-    def begin(self) -> None:
-        state, probe_at = self.breaker.state, self.breaker.probe_at
+    def a_call_begins(self) -> None:
+        before, probing = self.breaker.state, self.probes_out()
         permit = self.breaker.admit(self.now)
-        if permit is None:
-            assert state != "closed"
-            return
-        assert permit.probe == (state != "closed")
-        if permit.probe:
-            assert self.now >= probe_at
-            assert self.breaker.state == "half_open"
-        self.calls.append(permit)
+        if before == "closed":
+            assert permit is not None
+            assert not permit.probe
+        elif self.now < self.breaker.probe_at or probing:
+            assert permit is None
+        else:
+            assert permit is not None
+            assert (permit.probe, self.breaker.state) == (True, "half_open")
+        if permit is not None:
+            self.out.append((self.period, permit, self.now))
+        assert self.probes_out() <= 1
 
-    @rule(data=st.data(), end=st.sampled_from(["answered", "failed", "withdrawn"]))
-    def end(self, data: st.DataObject, end: str) -> None:
-        if not self.calls:
-            return
-        permit = self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1)))
-        before, current = self.breaker.state, permit.era == self.breaker._era
+    @precondition(lambda self: self.out)
+    @rule(which=st.integers(0, 1_000), end=st.sampled_from(ENDS), jitter=st.floats(0, 1, exclude_max=True))
+    def a_call_ends(self, which: int, end: End, jitter: float) -> None:
+        self.end(self.out.pop(which % len(self.out)), end, jitter)
+
+    @rule(
+        ends=st.one_of(
+            st.lists(st.just("failed"), min_size=8, max_size=12),
+            st.lists(st.sampled_from(["answered", "failed"]), min_size=18, max_size=30),
+        )
+    )
+    def calls_come_one_by_one(self, ends: list[End]) -> None:
+        for end in ends:
+            if self.breaker.state == "closed":
+                self.a_call_begins()
+                self.end(self.out.pop(), end, 0.0)
+
+    def end(self, call: tuple[int, Permit, int], end: End, jitter: float) -> None:
+        period, permit, _ = call
+        before = deepcopy(self.breaker)
         match end:
             case "answered":
                 self.breaker.answered(permit, self.now)
             case "failed":
-                self.breaker.failed(permit, self.now, 0.5)
-            case _:
+                self.breaker.failed(permit, self.now, jitter)
+            case "withdrawn":
                 self.breaker.withdrawn(permit)
-        if not current:
-            assert self.breaker.state == before
-        if before != "closed" and self.breaker.state == "closed":
-            assert permit.probe
-            assert end == "answered"
+        if period != self.period:
+            assert self.breaker == before
+        elif permit.probe:
+            states = {"answered": "closed", "failed": "open", "withdrawn": "half_open"}
+            assert self.breaker.state == states[end]
+            self.turned(end != "withdrawn")
+        elif end == "withdrawn":
+            assert self.breaker == before
+        else:
+            self.ended.append((self.now, end == "failed"))
+            opens = end == "failed" and self.has_reason()
+            assert self.breaker.state == ("open" if opens else "closed")
+            self.turned(opens)
 
-    @invariant()
-    def at_most_one_probe_is_out(self) -> None:
-        current = [call for call in self.calls if call.probe and call.era == self.breaker._era]
-        assert len(current) <= 1 + (self.now > POLICY.longest_probe_ms)
+    def turned(self, yes: bool) -> None:
+        if not yes:
+            return
+        self.period, self.ended = self.period + 1, []
+        if self.breaker.state == "open":
+            cooldown = self.breaker.probe_at - self.now
+            assert POLICY.first_cooldown_ms <= cooldown <= POLICY.longest_cooldown_ms * 1.25
+
+    def has_reason(self) -> bool:
+        in_a_row = [failed for _, failed in self.ended[-10:]]
+        lately = [failed for at, failed in self.ended if at >= self.now - 30_000]
+        return (len(in_a_row) == 10 and all(in_a_row)) or (len(lately) >= 20 and sum(lately) >= 0.5 * len(lately))
+
+    def probes_out(self) -> int:
+        return sum(permit.probe and period == self.period for period, permit, _ in self.out)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=200, deadline=None)
-TestAnyOrder = AnyOrder.TestCase
+TestAnyBreaker = AnyBreaker.TestCase
+TestAnyBreaker.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def ends(breaker: Breaker, now: int, *, failed: bool) -> None:
+    """Make one call while it is closed."""
+    permit = breaker.admit(now)
+    assert permit is not None
+    assert not permit.probe
+    if failed:
+        breaker.failed(permit, now, 0.0)
+    else:
+        breaker.answered(permit, now)
+
+
+def opened() -> Breaker:
+    breaker = Breaker()
+    for _ in range(POLICY.failures_in_a_row):
+        ends(breaker, 0, failed=True)
+    assert breaker.state == "open"
+    return breaker
+
+
+def probe(breaker: Breaker, now: int) -> Permit:
+    permit = breaker.admit(now)
+    assert permit is not None
+    assert permit.probe
+    return permit
+
+
+def test_it_says_why_it_opened() -> None:
+    assert opened().why == "10 failures in a row"
+
+
+def test_half_of_twenty_calls_open_it() -> None:
+    breaker = Breaker()
+    for now in range(20):
+        assert breaker.state == "closed"
+        ends(breaker, now, failed=bool(now % 2))
+    assert (breaker.state, breaker.why) == ("open", "10 of the last 20 calls failed")
+
+
+def test_calls_of_half_a_minute_ago_do_not_count() -> None:
+    breaker = Breaker()
+    for n in range(40):
+        now = n * 2_000  # at most 16 within the window
+        (
+            breaker.answered(Permit(0, probe=False), now)
+            if n % 3 == 0
+            else breaker.failed(Permit(0, probe=False), now, 0.0)
+        )
+    assert breaker.state == "closed"
+
+
+def test_the_cooldown_grows_up_to_three_seconds_and_starts_over_once_it_closed() -> None:
+    breaker, cooldowns, now = opened(), [], 0
+    for _ in range(5):
+        cooldowns.append(breaker.probe_at - now)
+        now = breaker.probe_at
+        breaker.failed(probe(breaker, now), now, 0.0)
+    assert cooldowns == [1_000, 1_500, 2_250, 3_000, 3_000]
+    now = breaker.probe_at
+    breaker.answered(probe(breaker, now), now)
+    for _ in range(POLICY.failures_in_a_row):
+        ends(breaker, now, failed=True)
+    assert breaker.probe_at - now == 1_000
+
+
+def test_jitter_lengthens_a_cooldown_by_less_than_a_quarter() -> None:
+    breaker = opened()
+    now = breaker.probe_at
+    breaker.failed(probe(breaker, now), now, 0.999)
+    assert 1_500 < breaker.probe_at - now < 1_500 * 1.25
+
+
+def test_a_probe_that_nobody_hears_of_frees_its_place() -> None:
+    breaker = opened()
+    begun = breaker.probe_at
+    probe(breaker, begun)
+    assert breaker.admit(begun + POLICY.longest_probe_ms - 1) is None
+    assert probe(breaker, begun + POLICY.longest_probe_ms)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="withdrawn() frees the place of whichever probe is out: Permits of one era are equal"
+)
+def test_a_forgotten_probe_that_is_given_up_does_not_free_the_place_of_the_next() -> None:
+    breaker = opened()
+    begun = breaker.probe_at
+    first = probe(breaker, begun)
+    probe(breaker, begun + POLICY.longest_probe_ms)
+    breaker.withdrawn(first)
+    assert breaker.admit(begun + POLICY.longest_probe_ms + 1) is None

@@ -1,52 +1,87 @@
-"""What an llm node sends, and how many tokens that can be at most."""
+"""What an llm node sends: a bound of its tokens before the call, and what it tells the model of its last answer."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.records import ErrorInfo
 from streams.core.outcome import NodeError
 from streams.core.prompt import MAX_FEEDBACK, Prompt, feedback_on
-from tests.plans import llm, plan_of
+from tests.nodes.conftest import SCHEMA, llm_plan
 from topology.templates import TemplateError
 
-NODE = plan_of({"n": ()}, nodes={"n": llm(prompt="Say {{ input.text }}")}).nodes[0]
+PROMPT = Prompt(llm_plan("{{ input.text }}"))
+ABOUT_THE_ANSWER = ["malformed_output", "schema", "length", "refusal"]
+NOT_ABOUT_IT = [
+    "timeout",
+    "rate_limited",
+    "provider_unavailable",
+    "provider_refused",
+    "template",
+    "low_confidence",
+    "x",
+]
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=300))
-def test_the_bound_has_a_token_for_every_byte(text: str) -> None:
-    prompt = Prompt(NODE)
-    messages = prompt.messages({"input": {"text": text}}, None)
-    assert prompt.most_prompt_tokens(messages) >= sum(len(message.encode()) for message in messages)
+def messages(text: str, previous: NodeError | None = None) -> tuple[str, ...]:
+    return PROMPT.messages({"input": {"text": text}}, previous)
 
 
-def test_the_bound_counts_the_schema() -> None:
-    assert NODE.llm is not None
-    bare, long = Prompt(NODE), {"type": "object", "description": "x" * 500}
-    with_schema = Prompt(replace(NODE, llm=replace(NODE.llm, output_schema=long)))
-    assert with_schema.most_prompt_tokens(("a",)) >= bare.most_prompt_tokens(("a",)) + 500
+@given(st.text(), st.one_of(st.none(), st.text()))
+def test_the_bound_is_no_less_than_the_bytes_of_all_that_is_sent(text: str, wrong: str | None) -> None:
+    sent = messages(text, None if wrong is None else NodeError("schema", wrong))
+    assert sent[0] == text
+    envelope = orjson.dumps([{"role": "user", "content": ""} for _ in sent])
+    real = sum(len(one.encode()) for one in sent) + len(envelope) + len(orjson.dumps(SCHEMA))
+    assert PROMPT.most_prompt_tokens(sent) >= real
 
 
-@pytest.mark.parametrize("kind", ["malformed_output", "schema", "length", "refusal"])
-def test_the_next_attempt_is_told_what_was_wrong(kind: str) -> None:
-    _, told = Prompt(NODE).messages({"input": {"text": "x"}}, NodeError(kind, "label: {missing}."))
-    assert "label: {missing}. Answer again" in told
+def test_schema_and_params_count() -> None:
+    params = {"tools": [{"name": "x" * 1_000}]}
+    bare, full = Prompt(llm_plan(schema=None)), Prompt(llm_plan(params=params))
+    more = full.most_prompt_tokens(("hi",)) - bare.most_prompt_tokens(("hi",))
+    assert more >= len(orjson.dumps(SCHEMA)) + len(orjson.dumps(params)) - len("{}{}")
 
 
-@pytest.mark.parametrize("kind", ["timeout", "rate_limited", "provider_unavailable", "low_confidence"])
-def test_other_errors_are_not_the_models_business(kind: str) -> None:
-    assert Prompt(NODE).messages({"input": {"text": "x"}}, NodeError(kind, "slow")) == ("Say x",)
+def test_half_a_surrogate_is_counted_not_raised() -> None:
+    assert PROMPT.most_prompt_tokens(("\ud800",)) > PROMPT.most_prompt_tokens(("",))
 
 
-def test_a_long_error_is_cut() -> None:
-    told = feedback_on(NodeError("schema", "x" * (MAX_FEEDBACK + 7)))
+@pytest.mark.parametrize("kind", ABOUT_THE_ANSWER)
+def test_the_model_is_told_what_was_wrong_with_its_answer(kind: str) -> None:
+    told = feedback_on(NodeError(kind, "the {why}."))
     assert told is not None
-    assert "(7 more characters)" in told
+    assert "could not be used: the {why}. Answer again" in told
 
 
-def test_a_prompt_that_does_not_render() -> None:
+@pytest.mark.parametrize("kind", NOT_ABOUT_IT)
+def test_of_other_errors_it_is_told_nothing(kind: str) -> None:
+    assert feedback_on(NodeError(kind, "why")) is None
+    assert len(messages("hi", NodeError(kind, "why"))) == 1
+
+
+def test_after_no_error_there_is_nothing_to_tell() -> None:
+    assert feedback_on(None) is None
+
+
+def test_decision_and_node_tell_the_same() -> None:
+    assert feedback_on(ErrorInfo("length", "too long", True)) == feedback_on(NodeError("length", "too long"))
+
+
+@pytest.mark.parametrize(("length", "cut"), [(MAX_FEEDBACK, False), (MAX_FEEDBACK + 1, True), (100_000, True)])
+def test_a_long_message_is_cut(length: int, cut: bool) -> None:
+    told = feedback_on(NodeError("schema", "x" * length)) or ""
+    assert told.count("x") == MAX_FEEDBACK
+    assert ("more characters)" in told) == cut
+    assert len(told) < MAX_FEEDBACK + 200
+
+
+@pytest.mark.parametrize("inputs", [{}, {"input": None}, {"input": {}}])
+def test_a_prompt_without_its_data_does_not_render(inputs: dict[str, Any]) -> None:
     with pytest.raises(TemplateError):
-        Prompt(NODE).messages({"input": None}, None)
+        PROMPT.messages(inputs, None)

@@ -22,7 +22,9 @@ from schemas.records import AttemptDeferred, AttemptFailed, LedgerRow, ModelSwit
 from streams.audit.audit import Terms
 from streams.audit.read import audit_workflow
 from streams.bootstrap import engine_of
+from streams.core.ledger import day_of
 from streams.engine.config import EngineConfig
+from streams.engine.engine import now_ms
 from streams.errors import ProviderConfigError
 from streams.nodes import Resources
 from streams.providers import Price, ProviderConfig, ProviderRegistry
@@ -205,6 +207,30 @@ async def test_a_daily_budget_ends_the_day(
     assert Counter(result["status"] for result in found.values())["failed"] > 0
     spent = sum(result["usage"]["total_tokens"] for result in found.values())
     assert 0 < spent <= 2300
+
+
+async def test_a_daily_budget_holds_for_all_workers(
+    tmp_path: Path, server: ProviderServer, resources: Resources, bootstrap: str
+) -> None:
+    """Each knows what the other has spent, from the changelog; what is in flight elsewhere may go over it."""
+    plan = workflow(tmp_path, ", max_output_tokens: 100", "  daily_budget: {max_tokens: 3000}\n")
+    engines = [engine_of(plan, resources, EngineConfig(bootstrap)) for _ in range(2)]
+    async with running(engines[0]), running(engines[1]):
+        for first in range(0, 60, 5):  # a few at a time: each batch sees what the one before has spent
+            keys = [f"r{n}" for n in range(first, first + 5)]
+            await publish(bootstrap, plan.topic("input"), [{"text": key} for key in keys], keys)
+            found = await results(bootstrap, plan, first + 5)
+        await until_no_lag(bootstrap, consumer_group(plan.id))
+        done = [each[0] for each in found.values()]
+        spent = sum(result["usage"]["total_tokens"] for result in done)
+        today = day_of(now_ms())
+        async with asyncio.timeout(20):  # what one spent the other one knows, a moment later
+            while sum(engine._processor._elsewhere(today).tokens for engine in engines) != spent:
+                await asyncio.sleep(0.05)
+    kinds = Counter(of["error"]["kind"] for result in done for of in result["nodes"].values() if of["error"])
+    assert set(kinds) == {"budget"}
+    assert spent <= 3000
+    assert await audited(plan, bootstrap) == ()
 
 
 async def test_a_deadline_aborts_the_call(
