@@ -44,7 +44,9 @@ RUNS = ("r1", "r2")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.sampled_from(RUNS), st.sampled_from("abc"), COSTS),
-        st.tuples(st.just("settle"), st.sampled_from(RUNS), st.sampled_from("abc"), st.one_of(st.none(), st.floats(0, 1))),
+        st.tuples(
+            st.just("settle"), st.sampled_from(RUNS), st.sampled_from("abc"), st.one_of(st.none(), st.floats(0, 1))
+        ),
         st.tuples(st.just("midnight"), st.none(), st.none(), st.none()),
     ),
     max_size=40,
@@ -106,7 +108,11 @@ def test_ten_calls_of_a_tenth_fit_into_one_dollar() -> None:
     ("budget", "most", "told"),
     [
         (Budget(100, None), Cost(101, 0.0), "budget: the call may use 101 tokens, 100 of max_tokens 100 are left"),
-        (Budget(None, 0.5), Cost(1, 0.75), "budget: the call may cost 0.750000 dollars, 0.500000 of max_cost_usd 0.5 are"),
+        (
+            Budget(None, 0.5),
+            Cost(1, 0.75),
+            "budget: the call may cost 0.750000 dollars, 0.500000 of max_cost_usd 0.5 are",
+        ),
         (Budget(100, 0.5), Cost(100, 0.75), "budget: the call may cost"),
     ],
 )
@@ -155,7 +161,9 @@ def test_without_a_daily_budget_no_day_is_kept() -> None:
     assert reserved(ledger(Budget(100, 1.0)), KEY, Cost(1, 0.1)).settle(KEY, None).days == {}
 
 
-@pytest.mark.xfail(strict=True, reason="a reservation made before there was a daily_budget is taken off a day it is not in")
+@pytest.mark.xfail(
+    strict=True, reason="a reservation made before there was a daily_budget is taken off a day it is not in"
+)
 def test_a_daily_budget_that_is_new_is_not_overdrawn_by_calls_already_in_flight() -> None:
     before = reserved(ledger(), KEY, Cost(90, 0.9))
     row = replace(before, daily_budget=Budget(100, None)).settle(KEY, Cost(10, 0.1)).days[MONDAY]

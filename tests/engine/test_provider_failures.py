@@ -225,7 +225,7 @@ async def test_a_daily_budget_holds_for_all_workers(
         spent = sum(result["usage"]["total_tokens"] for result in done)
         today = day_of(now_ms())
         async with asyncio.timeout(20):  # what one spent the other one knows, a moment later
-            while sum(engine._processor._elsewhere(today).tokens for engine in engines) != spent:
+            while sum(engine._processor._elsewhere(today).tokens for engine in engines) != spent:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     kinds = Counter(of["error"]["kind"] for result in done for of in result["nodes"].values() if of["error"])
     assert set(kinds) == {"budget"}
