@@ -23,18 +23,19 @@ class BreakerPolicy:
     window_ms: int = 30_000
     first_cooldown_ms: int = 1_000
     cooldown_growth: float = 1.5
-    longest_cooldown_ms: int = 3_000
-    """Short: a provider that is back is noticed this fast, and one probe in three seconds harms nobody."""
+    longest_cooldown_ms: int = 2_000
+    """Short: a provider that is back is noticed this fast, and one probe in two seconds harms nobody."""
     longest_probe_ms: int = 600_000
     """A probe nobody heard the end of frees its place after this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call. `era` tells the calls of one closed state from those of another."""
+    """Leave to make one call. `era` tells the calls of one closed state from those of another, `number` one probe from the next."""
 
     era: int
     probe: bool
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -47,23 +48,32 @@ class Breaker:
     why: str = ""
     probe_at: int = 0
     """When the next probe may be made; of use while it is not closed."""
+    down_since: int | None = None
+    """When it left the closed state, None while it is closed."""
     _era: int = 0
     _in_a_row: int = 0
     _cooldown: float = 0.0
     _probing: int | None = None
+    _probes: int = 0
     _calls: deque[tuple[int, bool]] = field(default_factory=deque)
+
+    def admits(self, now: int) -> bool:
+        """Say whether a call may be made now."""
+        if self.state == "closed":
+            return True
+        busy = self._probing is not None and now < self._probing + self.policy.longest_probe_ms
+        return not busy and now >= self.probe_at
 
     def admit(self, now: int) -> Permit | None:
         """Return leave to call, None if there is none now."""
+        if not self.admits(now):
+            return None
         if self.state == "closed":
             return Permit(self._era, probe=False)
-        if self._probing is not None and now < self._probing + self.policy.longest_probe_ms:
-            return None
-        if now < self.probe_at:
-            return None
         self._enter("half_open", now, "the cooldown is over")
         self._probing = now
-        return Permit(self._era, probe=True)
+        self._probes += 1
+        return Permit(self._era, probe=True, number=self._probes)
 
     def answered(self, permit: Permit, now: int) -> None:
         """Note that the provider answered a call, whatever it said."""
@@ -90,7 +100,7 @@ class Breaker:
 
     def withdrawn(self, permit: Permit) -> None:
         """Note that a call was given up before its end: a probe's place is free again."""
-        if permit.probe and permit.era == self._era:
+        if permit.probe and permit.era == self._era and permit.number == self._probes:
             self._probing = None
 
     def _reason(self) -> str | None:
@@ -112,12 +122,13 @@ class Breaker:
         policy = self.policy
         longer = max(self._cooldown * policy.cooldown_growth, policy.first_cooldown_ms)
         self._cooldown = min(longer, policy.longest_cooldown_ms)
+        self.down_since = now if self.down_since is None else self.down_since
         self.probe_at = now + int(self._cooldown * (1 + jitter / 4))
         self._reset()
         self._enter("open", now, why)
 
     def _close(self, now: int) -> None:
-        self._cooldown = 0.0
+        self._cooldown, self.down_since = 0.0, None
         self._reset()
         self._enter("closed", now, "the probe was answered")
 

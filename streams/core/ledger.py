@@ -92,7 +92,7 @@ class Ledger:
             day,
             spent_tokens=day.spent_tokens + charged.tokens,
             spent_cost_usd=day.spent_cost_usd + charged.cost_usd,
-            reserved_tokens=day.reserved_tokens - held.tokens,
+            reserved_tokens=max(0, day.reserved_tokens - held.tokens),
             reserved_cost_usd=max(0.0, day.reserved_cost_usd - held.cost_usd),
         )
         return self._with(run, day)

@@ -6,6 +6,7 @@ time it is told. Those told a time go before those that come new.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 MINUTE_MS = 60_000
@@ -27,17 +28,26 @@ class RateLimit:
 
     def take(self, units: float, now: int, *, returning: bool) -> int | None:
         """Take `units` and return None, or return the time to come back; `returning` was told a time before."""
-        level = self._filled(now)
+        until = self.wait(units, now, returning=returning)
+        if until is None:
+            self.use(units)
+        return until
+
+    def wait(self, units: float, now: int, *, returning: bool) -> int | None:
+        """Return None if `units` can be taken now, else the time to come back, which is then booked; nothing is taken."""
         # A call dearer than the bucket goes when it is full and leaves it in debt: it could never go otherwise.
-        enough = level >= min(units, self._capacity)
-        queue = self._booked_to > now and not returning
-        if enough and not queue:
-            self.level = level - units
+        short = (min(units, self._capacity) - self._filled(now)) / self.rate
+        if returning:  # its turn: it keeps its place, however little is missing
+            return None if short <= 0 else now + math.ceil(short)
+        if short <= 0 and self._booked_to <= now:
             return None
-        short = max(0.0, min(units, self._capacity) - level) / self.rate
-        begin = max(self._booked_to, now + (short if self._booked_to <= now else 0.0))
+        begin = max(self._booked_to, now + max(0.0, short))
         self._booked_to = begin + units / self.rate
         return int(begin) + 1
+
+    def use(self, units: float) -> None:
+        """Take `units`."""
+        self.level = (self._capacity if self.level is None else self.level) - units
 
     def correct(self, units: float) -> None:
         """Take `units` more than estimated, or give back what was estimated too much."""

@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 PROVIDER_FAULTS = frozenset({"timeout", "provider_unavailable", "rate_limited"})
 """Failures that say something about the provider; any other answer shows that it is there."""
 
+PATIENCE_MS = 120_000
+"""For so long a probe that is answered by 429 burns no attempt; then it does, so that what is throttled for good ends."""
+
 RETURNS_PER_S = 50
 LONGEST_SPREAD_MS = 60_000
 """A crowd that was deferred comes back at this rate, so that it does not stand before the gate again at once."""
@@ -103,13 +106,19 @@ class Gate:
                 "rate_limited", f"provider {self.provider!r} throttled: others ask first", now, now, model
             )
         breaker = self.breakers.setdefault(model, Breaker(self.policy, since=now))
+        if not breaker.admits(now):
+            why = f"the breaker of provider {self.provider!r}, model {model!r} is open: {breaker.why}"
+            return self._defer("breaker_open", why, breaker.probe_at, now, model)
+        until = self._limited(tokens, now, returning)
+        if until is not None:
+            return Deferred("rate_limited", f"the rate limit of provider {self.provider!r} is reached", until, model)
+        return self._pass(model, breaker, tokens, now)
+
+    def _pass(self, model: str, breaker: Breaker, tokens: int, now: int) -> Pass:
         state = breaker.state
         permit = breaker.admit(now)
         if permit is None:
-            why = f"the breaker of provider {self.provider!r}, model {model!r} is open: {breaker.why}"
-            return self._defer("breaker_open", why, breaker.probe_at, now, model)
-        if not permit.probe and (until := self._limited(tokens, now, returning)) is not None:
-            return Deferred("rate_limited", f"the rate limit of provider {self.provider!r} is reached", until, model)
+            raise RuntimeError("the breaker was asked a moment ago")
         self._told(model, breaker, state)
         return Pass(model, permit, tokens)
 
@@ -128,7 +137,7 @@ class Gate:
         self._told(held.model, breaker, state)
         throttled = isinstance(outcome, Failed) and outcome.error.kind == "rate_limited"
         (self._throttled.add if throttled else self._throttled.discard)(held.model)
-        if throttled and held.permit.probe:
+        if throttled and held.permit.probe and now - (breaker.down_since or now) < PATIENCE_MS:
             # A provider that throttles for a minute must fail no run: whoever asked whether it is back has lost nothing.
             until = max(breaker.probe_at, self._blocked.get(held.model, 0))
             return self._defer("breaker_open", "the probe was answered by 429", until, now, held.model)
@@ -139,10 +148,14 @@ class Gate:
         self.breakers[held.model].withdrawn(held.permit)
 
     def _limited(self, tokens: int, now: int, returning: bool) -> int | None:
-        for limit, by_tokens in self._limits:
-            until = limit.take(tokens if by_tokens else 1, now, returning=returning)
+        """Return when to come back, or take what a call needs of every limit, and None."""
+        needs = [(limit, tokens if by_tokens else 1) for limit, by_tokens in self._limits]
+        for limit, units in needs:
+            until = limit.wait(units, now, returning=returning)
             if until is not None:
                 return until
+        for limit, units in needs:
+            limit.use(units)
         return None
 
     def _correct(self, held: Pass, outcome: Done | Failed) -> None:

@@ -81,6 +81,11 @@ class ChatProvider:
 
     async def complete(self, request: ChatRequest) -> Outcome:
         """Make one call, or none if the provider is not to be called now."""
+        body = _body(request, self.config)
+        try:
+            prompt_hash = _hash_of(request.model, body)
+        except TypeError as error:  # half a surrogate: nothing could be sent
+            return Failed(NodeError("template", f"the prompt cannot be encoded: {error}", retryable=False))
         held = self.gate.enter(
             request.model,
             _estimated_tokens(request),
@@ -89,14 +94,13 @@ class ChatProvider:
         )
         if isinstance(held, Deferred):
             return held
-        body = _body(request, self.config)
         try:
             reply = await self._called(request, body)
         except asyncio.CancelledError:
             self.gate.withdraw(held)
             raise
         outcome = self.gate.leave(held, reply.outcome, reply.headers)
-        return outcome if isinstance(outcome, Deferred) else replace(outcome, prompt_hash=_hash_of(request.model, body))
+        return outcome if isinstance(outcome, Deferred) else replace(outcome, prompt_hash=prompt_hash)
 
     async def _called(self, request: ChatRequest, body: dict[str, Any]) -> _Reply:
         from streams.providers.failures import failure_of, headers_of, may_have_been_billed

@@ -161,9 +161,6 @@ def test_without_a_daily_budget_no_day_is_kept() -> None:
     assert reserved(ledger(Budget(100, 1.0)), KEY, Cost(1, 0.1)).settle(KEY, None).days == {}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a reservation made before there was a daily_budget is taken off a day it is not in"
-)
 def test_a_daily_budget_that_is_new_is_not_overdrawn_by_calls_already_in_flight() -> None:
     before = reserved(ledger(), KEY, Cost(90, 0.9))
     row = replace(before, daily_budget=Budget(100, None)).settle(KEY, Cost(10, 0.1)).days[MONDAY]

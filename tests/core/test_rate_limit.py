@@ -143,17 +143,14 @@ def test_calls_that_come_when_told_are_made_in_the_order_they_came(per_minute: i
 BACK_OF_THE_QUEUE = "a returning call that finds a little too little is booked anew behind all others: {}"
 
 
-@pytest.mark.xfail(strict=True, reason=BACK_OF_THE_QUEUE.format("rounding to ms is enough"))
 def test_rounding_costs_nobody_its_place() -> None:
     assert order_of(RateLimit(7), [1.0] * 10, {}) == list(range(10))
 
 
-@pytest.mark.xfail(strict=True, reason=BACK_OF_THE_QUEUE.format("the one before was 20 ms late"))
 @pytest.mark.parametrize(("per_minute", "units"), [(60, 1.0), (60_000, 2_000.0)])
 def test_a_call_that_comes_late_does_not_cost_the_next_its_place(per_minute: int, units: float) -> None:
     assert order_of(RateLimit(per_minute), [units] * 10, {1: 20}) == list(range(10))
 
 
-@pytest.mark.xfail(strict=True, reason=BACK_OF_THE_QUEUE.format("its time is reckoned by the size of the one before"))
 def test_a_large_call_behind_small_ones_keeps_its_place() -> None:
     assert order_of(RateLimit(60_000), [1_000.0, 100.0, 1_000.0, 100.0, 100.0], {}) == list(range(5))
