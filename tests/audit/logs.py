@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from streams.core.outcome import NodeInput, Outcome
-from streams.core.prices import Price
-from streams.testing import TopologyTestDriver
 from tests.audit.memory import Doctored, retire, snapshot_of
+from tests.engine import scripts
 from tests.engine.scripts import (
     Step,
     advance,
@@ -23,7 +20,6 @@ from tests.engine.scripts import (
     frugal,
     frugal_at_last,
     never_open,
-    nodes_of,
     pipe,
     play,
     put_off,
@@ -32,24 +28,16 @@ from tests.engine.scripts import (
     unheard,
     unsure,
 )
-from tests.plans import CHAIN, DIAMOND, llm, plan_of
+from tests.plans import CHAIN, DIAMOND, llm
 from topology.plan import Budget
 
 
-@dataclass(frozen=True)
-class Story:
-    """A workflow, its nodes that do not simply answer, and what happens."""
-
-    dag: Mapping[str, Sequence[str]]
-    steps: Sequence[Step]
-    special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
-    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
+class Story(scripts.Story):
+    """A story whose log is asked for."""
 
     def log(self, **crash: Any) -> Doctored:
         """Let it happen and return the log."""
-        plan = plan_of(self.dag, nodes=self.nodes, **self.plan)
-        with TopologyTestDriver(plan, nodes_of(plan, self.special), prices={"m1": Price(1, 2)}) as driver:
+        with self.driver() as driver:
             play(driver, self.steps, **crash)
             return snapshot_of(driver)
 

@@ -168,7 +168,7 @@ def test_calls_of_half_a_minute_ago_do_not_count() -> None:
     assert breaker.state == "closed"
 
 
-def test_the_cooldown_grows_up_to_three_seconds_and_starts_over_once_it_closed() -> None:
+def test_the_cooldown_grows_up_to_two_seconds_and_starts_over_once_it_closed() -> None:
     breaker, cooldowns, now = opened(), [], 0
     for _ in range(5):
         cooldowns.append(breaker.probe_at - now)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import AttemptDeferred, AttemptFailed, CallLost, DayRow, ErrorInfo, LedgerRow, Spent, Succeeded
-from streams.core.ledger import EPSILON_USD, Cost, Ledger, day_of, launch_key, settled, taken
+from streams.core.ledger import EPSILON_USD, Cost, Ledger, day_of, launch_key, settled, taken, with_limit
 from topology.plan import Budget
 
 MONDAY, TUESDAY = "2026-11-23", "2026-11-24"
@@ -133,7 +133,8 @@ def test_reserving_again_under_the_same_key_replaces() -> None:
     once = reserved(ledger(Budget(100, 1.0), Budget(100, 1.0)), KEY, Cost(90, 0.9))
     again = reserved(once, KEY, Cost(80, 0.8))
     assert run_takes(again) == Cost(80, 0.8)
-    assert taken(again.days[MONDAY]) == Cost(80, pytest.approx(0.8))
+    assert taken(again.days[MONDAY]).tokens == 80
+    assert taken(again.days[MONDAY]).cost_usd == pytest.approx(0.8)
     assert isinstance(again.reserve("another", Cost(21, 0.1)), str)
 
 
@@ -166,6 +167,21 @@ def test_a_daily_budget_that_is_new_is_not_overdrawn_by_calls_already_in_flight(
     row = replace(before, daily_budget=Budget(100, None)).settle(KEY, Cost(10, 0.1)).days[MONDAY]
     assert row.reserved_tokens >= 0
     assert taken(row).tokens >= 0
+
+
+@pytest.mark.xfail(strict=True, reason="what was never in the day's row is taken off what others have reserved in it")
+def test_calls_that_the_day_never_counted_take_nothing_off_the_others() -> None:
+    before = reserved(ledger(run="r1"), KEY, Cost(90, 0.9))  # there was no daily_budget yet
+    other = reserved(ledger(None, Budget(100, 1.0), "r2"), KEY, Cost(60, 0.6))
+    after = replace(before, daily_budget=Budget(100, 1.0), days=other.days).settle(KEY, Cost(10, 0.1))
+    assert after.days[MONDAY].reserved_tokens == 60
+    assert after.days[MONDAY].reserved_cost_usd == pytest.approx(0.6)
+
+
+def test_a_new_version_may_raise_the_limit_of_a_run_but_not_lower_it() -> None:
+    row = LedgerRow("r1", 100, None, spent_tokens=90)
+    assert with_limit(row, Budget(200, None)).max_tokens == 200
+    assert with_limit(row, Budget(50, None)).max_tokens == 100
 
 
 # ---- by the journal -------------------------------------------------------------------------------------------------

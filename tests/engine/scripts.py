@@ -14,9 +14,11 @@ from schemas.ids import ce_id
 from schemas.records import AttemptFailed, CallLost, EpochOpened, LedgerRow, NodeRow, Row, RunRow, Succeeded
 from streams.core.inbound import Inbound
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome, Usage
+from streams.core.prices import Price
 from streams.engine.attempt import Node
 from streams.engine.log import Outgoing
 from streams.testing import Crash, Read, TopologyTestDriver, answers
+from tests.plans import plan_of
 from topology.plan import WorkflowPlan
 
 
@@ -132,6 +134,22 @@ def nodes_of(
 ) -> dict[str, Node]:
     """Return a node for each of the plan's; `special` ones do not echo."""
     return {node.id: answers((special or {}).get(node.id, echo)) for node in plan.nodes}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A workflow, its nodes that do not simply answer, and what happens."""
+
+    dag: Mapping[str, Sequence[str]]
+    steps: Sequence[Step]
+    special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+
+    def driver(self) -> TopologyTestDriver:
+        """Return a driver for it, which has not begun."""
+        plan = plan_of(self.dag, nodes=self.nodes, **self.plan)
+        return TopologyTestDriver(plan, nodes_of(plan, self.special), prices={"m1": Price(1, 2), "m2": Price(0.1, 0.2)})
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from streams.core.outcome import NodeInput, Outcome
-from streams.core.prices import Price
-from streams.testing import SEAMS, TopologyTestDriver
+from streams.testing import SEAMS
 from tests.engine.scripts import (
     End,
-    Step,
+    Story,
     advance,
     broken,
     cancel,
@@ -24,7 +20,6 @@ from tests.engine.scripts import (
     frugal,
     frugal_at_last,
     never_open,
-    nodes_of,
     pipe,
     play,
     put_off,
@@ -34,24 +29,8 @@ from tests.engine.scripts import (
     unheard,
     unsure,
 )
-from tests.plans import CHAIN, DIAMOND, llm, plan_of
+from tests.plans import CHAIN, DIAMOND, llm
 from topology.plan import Budget
-
-
-@dataclass(frozen=True)
-class Story:
-    """A workflow, its nodes that do not simply answer, and what happens."""
-
-    dag: Mapping[str, Sequence[str]]
-    steps: Sequence[Step]
-    special: Mapping[str, Callable[[NodeInput], Outcome]] = field(default_factory=dict)
-    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    plan: Mapping[str, Any] = field(default_factory=dict)
-
-    def driver(self) -> TopologyTestDriver:
-        plan = plan_of(self.dag, nodes=self.nodes, **self.plan)
-        return TopologyTestDriver(plan, nodes_of(plan, self.special), prices={"m1": Price(1, 2), "m2": Price(0.1, 0.2)})
-
 
 WIDE = {"a": (), "b": (), "c": ("a", "b"), "d": ("a", "b"), "e": ("c", "d")}
 STORIES = {

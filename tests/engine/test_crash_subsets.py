@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from streams.testing import TopologyTestDriver
-from tests.engine.scripts import End, Step, end_of, repeated
-from tests.engine.test_crash_enumeration import STORIES, Story, outcome_of
+from tests.engine.scripts import End, Step, Story, end_of, repeated
+from tests.engine.test_crash_enumeration import STORIES, outcome_of
 
 MOST_RECORDS = 7
 """A larger append is cut to the subsets that lose one record or keep one: 2**n of them would take minutes."""
