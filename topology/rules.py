@@ -95,6 +95,9 @@ def _llm(node: LlmNode) -> Iterator[Complaint]:
     yield from _repeated("fallback_models", node.fallback_models)
     for key in sorted(PARAMS_OF_ITS_OWN & set(node.params)):
         yield ("params", key), f"params must not set {key!r}: penstock sends it itself"
+    for key, value in node.params.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            yield ("params", key), f"params: {key!r} has more than 64 bits"
 
 
 def _router(node: RouterNode) -> Iterator[Complaint]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiokafka import AIOKafkaConsumer
 
@@ -11,6 +12,7 @@ from penstock.client import reading
 from schemas.codec import loads
 from streams.core.dead_letter import iso
 from streams.providers.config import ProviderConfig
+from streams.providers.redact import redact
 from topology.naming import PROVIDER_STATES
 
 WORST = ("open", "half_open", "closed")
@@ -24,34 +26,57 @@ async def told(reader: AIOKafkaConsumer, partitions: int) -> list[dict[str, Any]
             said = None if record.value is None else loads(record.value)
         except ValueError:
             continue
-        found[record.key or b""] = said if isinstance(said, dict) else None
+        found[record.key or b""] = said if _is_state(said) else None
     return [said for said in found.values() if said is not None]
 
 
+def _is_state(said: Any) -> bool:
+    """Say whether a record is a worker's: the topic is open to everybody who may write to the broker."""
+    if not isinstance(said, dict) or said.get("state") not in WORST or not isinstance(said.get("since"), int):
+        return False
+    return all(isinstance(said.get(name), str) for name in ("provider", "model", "worker"))
+
+
 def lines(configs: Iterable[ProviderConfig], said: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a line for each provider and model of which anything is known; the worst state of any worker counts."""
+    """Return a line for each provider and model of which anything is known; the worst state of any worker counts.
+
+    A provider that only a worker knows (its settings are others, or it runs the local model) has a line, too.
+    """
     by_model: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for entry in said:
-        by_model.setdefault((str(entry.get("provider")), str(entry.get("model"))), []).append(entry)
+        by_model.setdefault((entry["provider"], entry["model"]), []).append(entry)
+    known = {config.name: config for config in configs}
     found = []
-    for config in configs:
-        models = sorted({*config.models, *(model for provider, model in by_model if provider == config.name)})
-        found += [_line(config, model, by_model.get((config.name, model), [])) for model in models or ["*"]]
+    for name in (*known, *sorted({provider for provider, _ in by_model} - known.keys())):
+        config = known.get(name)
+        claimed = () if config is None else config.models
+        models = sorted({*claimed, *(model for provider, model in by_model if provider == name)})
+        found += [_line(name, config, model, by_model.get((name, model), [])) for model in models or ["*"]]
     return found
 
 
-def _line(config: ProviderConfig, model: str, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
-    worst = min(entries, key=lambda entry: WORST.index(entry.get("state", "closed")), default=None)
+def _line(name: str, config: ProviderConfig | None, model: str, entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+    worst = min(entries, key=lambda entry: WORST.index(entry["state"]), default=None)
     return {
-        "provider": config.name,
+        "provider": name,
         "model": model,
         "state": "closed" if worst is None else worst["state"],
         "since": None if worst is None else iso(worst["since"]),
-        "why": None if worst is None or worst["state"] == "closed" else worst["why"],
-        "base_url": config.base_url,
-        "requests_per_minute": config.requests_per_minute,
-        "tokens_per_minute": config.tokens_per_minute,
+        "why": None if worst is None or worst["state"] == "closed" else worst.get("why"),
+        "base_url": None if config is None else _address(config),
+        "models": [] if config is None else list(config.models),
+        "requests_per_minute": None if config is None else config.requests_per_minute,
+        "tokens_per_minute": None if config is None else config.tokens_per_minute,
         "workers": [
             {"worker": entry["worker"], "state": entry["state"], "since": iso(entry["since"])} for entry in entries
         ],
     }
+
+
+def _address(config: ProviderConfig) -> str | None:
+    """Return where a provider is, without what people put into addresses of gateways: passwords, tokens, keys."""
+    if config.base_url is None:
+        return None
+    parts = urlsplit(config.base_url)
+    host = parts.netloc.rpartition("@")[2]
+    return redact(f"{parts.scheme}://{host}{parts.path}", (config.api_key.get_secret_value(),))

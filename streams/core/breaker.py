@@ -46,6 +46,8 @@ class Breaker:
     state: BreakerState = "closed"
     since: int = 0
     why: str = ""
+    fault: str = ""
+    """Why it opened."""
     probe_at: int = 0
     """When the next probe may be made; of use while it is not closed."""
     down_since: int | None = None
@@ -125,6 +127,7 @@ class Breaker:
         self.down_since = now if self.down_since is None else self.down_since
         self.probe_at = now + int(self._cooldown * (1 + jitter / 4))
         self._reset()
+        self.fault = why
         self._enter("open", now, why)
 
     def _close(self, now: int) -> None:

@@ -66,7 +66,9 @@ class Ledger:
         refusal = free._refusal(most)  # noqa: SLF001 - its own kind
         if refusal is not None:
             return refusal
-        reserved = {**free.run.reserved, key: Reservation(most.tokens, most.cost_usd, self.today)}
+        # No day counts what is reserved while there is no daily budget; should there be one later, none may be given it back.
+        counted = "" if self.daily_budget is None else self.today
+        reserved = {**free.run.reserved, key: Reservation(most.tokens, most.cost_usd, counted)}
         day = free._day(self.today)  # noqa: SLF001
         day = replace(
             day,
@@ -87,6 +89,8 @@ class Ledger:
             spent_tokens=self.run.spent_tokens + charged.tokens,
             spent_cost_usd=self.run.spent_cost_usd + charged.cost_usd,
         )
+        if not held.day:
+            return replace(self, run=run)
         day = self._day(held.day)
         day = replace(
             day,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from schemas.records import ErrorInfo
 from streams.core.outcome import NodeError
@@ -32,7 +31,7 @@ class Prompt:
         self._names = (INPUT, *node.reads)
         self._template = compile_template(node.llm.prompt, node.llm.prompt_path)
         schema = {} if node.llm.output_schema is None else node.llm.output_schema
-        self._beside = len(orjson.dumps([schema, node.llm.params], default=str))
+        self._beside = len(json.dumps([schema, node.llm.params], default=str))
 
     def messages(self, inputs: Mapping[str, Any], previous: NodeError | ErrorInfo | None) -> tuple[str, ...]:
         """Return the user messages: the prompt and, after an answer that could not be used, why; TemplateError if it does not render.

@@ -20,6 +20,7 @@ class RateLimit:
     level: float | None = None
     _at: int = 0
     _booked_to: float = 0.0
+    """When the bucket will be empty, once all that is booked has been taken."""
 
     @property
     def rate(self) -> float:
@@ -36,13 +37,18 @@ class RateLimit:
     def wait(self, units: float, now: int, *, returning: bool) -> int | None:
         """Return None if `units` can be taken now, else the time to come back, which is then booked; nothing is taken."""
         # A call dearer than the bucket goes when it is full and leaves it in debt: it could never go otherwise.
-        short = (min(units, self._capacity) - self._filled(now)) / self.rate
-        if returning:  # its turn: it keeps its place, however little is missing
+        need = min(units, self._capacity)
+        short, own = (need - self._filled(now)) / self.rate, need / self.rate
+        if returning and short <= own / 2:  # its turn: it keeps its place, though a little is missing
             return None if short <= 0 else now + math.ceil(short)
         if short <= 0 and self._booked_to <= now:
             return None
-        begin = max(self._booked_to, now + max(0.0, short))
-        self._booked_to = begin + units / self.rate
+        # Whoever returns and was promised nothing here (a breaker had told it a time) stands in line as well: a crowd that is
+        # told one moment comes back as a whole for each call that is made.
+        begin = now + max(0.0, short)
+        if self._booked_to > now:
+            begin = max(begin, self._booked_to + own)
+        self._booked_to = begin + (units - need) / self.rate
         return int(begin) + 1
 
     def use(self, units: float) -> None:

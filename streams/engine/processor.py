@@ -221,7 +221,7 @@ class Processor:
 
     def _days(self, partition: int, run: LedgerRow, today: str) -> dict[str, DayRow]:
         """Return the partition's rows of today and of the days that the run's calls in flight are charged to."""
-        days = {today, *(held.day for held in run.reserved.values())}
+        days = {today, *(held.day for held in run.reserved.values() if held.day)}
         rows = (self.tables.get(LEDGER_TABLE, partition, DAY + day) for day in days)
         return {row.day: row for row in rows if isinstance(row, DayRow)}
 

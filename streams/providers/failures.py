@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import openai
 
 from streams.core.outcome import NodeError
@@ -42,7 +43,8 @@ def may_have_been_billed(error: Exception) -> bool:
     """Say whether the provider may have worked for a call that failed: it was sent, and no status told that it was refused."""
     if isinstance(error, openai.APIStatusError):
         return False
-    unsent = (ConnectionRefusedError, socket.gaierror)
+    # The connector's errors come before there is a connection: a wrong certificate must not use up a run's budget.
+    unsent = (ConnectionRefusedError, socket.gaierror, aiohttp.ClientConnectorError)
     return not (type(error) is openai.OpenAIError or any(isinstance(cause, unsent) for cause in _chain(error)))
 
 

@@ -30,6 +30,9 @@ RETURNS_PER_S = 50
 LONGEST_SPREAD_MS = 60_000
 """A crowd that was deferred comes back at this rate, so that it does not stand before the gate again at once."""
 
+LOOK_AGAIN_MS = 1_000
+"""Whoever waits for others to find out how a provider is asks no sooner: each time goes through the log."""
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerChange:
@@ -75,8 +78,9 @@ class Gate:
     _limits: list[tuple[RateLimit, bool]] = field(default_factory=list)
     _blocked: dict[str, int] = field(default_factory=dict)
     _deferred: list[int] = field(default_factory=list)
-    _expendable: list[int] = field(default_factory=list)
-    """When those that were deferred come back: all of them, and those that have attempts to spare."""
+    """When those that were deferred come back."""
+    _expendable: dict[str, list[int]] = field(default_factory=dict)
+    """The same by model, of those that have attempts to spare."""
     _throttled: set[str] = field(default_factory=set)
     """Models whose last answer was a 429."""
 
@@ -91,24 +95,27 @@ class Gate:
 
         One that has its `last_chance` lets others find out whether a provider that throttled still does.
         """
-        found = self._enter(model, tokens, returning=returning, last_chance=last_chance)
+        now = self.clock()
+        expendable = self._expendable.setdefault(model, [])
+        others = _outstanding(expendable, now)
+        found = self._enter(model, tokens, now, returning=returning, yields=last_chance and others > 0)
         if isinstance(found, Deferred) and not last_chance:
-            heapq.heappush(self._expendable, found.until_ms)
+            heapq.heappush(expendable, found.until_ms)
         return found
 
-    def _enter(self, model: str, tokens: int, *, returning: bool, last_chance: bool) -> Pass | Deferred:
-        now = self.clock()
+    def _enter(self, model: str, tokens: int, now: int, *, returning: bool, yields: bool) -> Pass | Deferred:
         blocked = self._blocked.get(model, 0)
         if blocked > now:
             return self._defer("rate_limited", f"provider {self.provider!r} asked for a pause", blocked, now, model)
-        if last_chance and model in self._throttled and _outstanding(self._expendable, now):
-            return self._defer(
-                "rate_limited", f"provider {self.provider!r} throttled: others ask first", now, now, model
-            )
+        if yields and model in self._throttled:
+            why = f"provider {self.provider!r} throttled: others ask first"
+            return self._defer("rate_limited", why, now + LOOK_AGAIN_MS, now, model)
         breaker = self.breakers.setdefault(model, Breaker(self.policy, since=now))
         if not breaker.admits(now):
-            why = f"the breaker of provider {self.provider!r}, model {model!r} is open: {breaker.why}"
-            return self._defer("breaker_open", why, breaker.probe_at, now, model)
+            why = f"the breaker of provider {self.provider!r}, model {model!r} is open: {breaker.fault}"
+            # A probe that is out has a whole call's time to end; nobody knows when.
+            earliest = breaker.probe_at if breaker.state == "open" else now + LOOK_AGAIN_MS
+            return self._defer("breaker_open", why, earliest, now, model)
         until = self._limited(tokens, now, returning)
         if until is not None:
             return Deferred("rate_limited", f"the rate limit of provider {self.provider!r} is reached", until, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 from streams.core.outcome import Usage
@@ -27,23 +28,27 @@ def cost_usd(
 
 
 def most_per_mtok(config: ProviderConfig, model: str) -> Price | None:
-    """Return a bound of what `model` costs, None if nobody knows: list price, no discount, the dearest tier."""
+    """Return a bound of what `model` costs, None if nobody knows: list price, no discount, the dearest tier and hour."""
     if config.free:
         return Price(0.0, 0.0)
     known = _priced(config, model)
     if known is not None:
         return known
-    costs = [_rates(config, model, tokens) for tokens in (1_000, 1_000_000)]
-    if any(cost is None for cost in costs):
-        return None
-    return Price(max(cost[0] for cost in costs if cost), max(cost[1] for cost in costs if cost))
+    if _listed(config, model, Usage(), 0) != 0.0:
+        return None  # unknown, or a price for each request: no price per token bounds that
+    now = datetime.now(UTC)
+    hours = [
+        now + timedelta(hours=hour) for hour in range(24)
+    ]  # off-peak prices are for hours, and a worker runs for days
+    rates = [_rates(config, model, tokens, at) for tokens in (1_000, 1_000_000) for at in hours]
+    return Price(max(rate[0] for rate in rates), max(rate[1] for rate in rates))
 
 
-def _rates(config: ProviderConfig, model: str, tokens: int) -> tuple[float, float] | None:
-    """Return dollars per million tokens in and out, as they are for a call of so many."""
-    read = _listed(config, model, Usage(tokens, 0), 0)
-    both = _listed(config, model, Usage(tokens, tokens), 0)
-    return None if read is None or both is None else (read * 1e6 / tokens, (both - read) * 1e6 / tokens)
+def _rates(config: ProviderConfig, model: str, tokens: int, at: datetime) -> tuple[float, float]:
+    """Return dollars per million tokens in and out, as they are then for a call of so many of a listed model."""
+    read = _listed(config, model, Usage(tokens, 0), 0, at) or 0.0
+    both = _listed(config, model, Usage(tokens, tokens), 0, at) or 0.0
+    return read * 1e6 / tokens, (both - read) * 1e6 / tokens
 
 
 def _priced(config: ProviderConfig, model: str) -> Price | None:
@@ -53,8 +58,10 @@ def _priced(config: ProviderConfig, model: str) -> Price | None:
     return next((price for name, price in config.prices.items() if fnmatchcase(model, name)), None)
 
 
-def _listed(config: ProviderConfig, model: str, usage: Usage, cached_tokens: int) -> float | None:
-    """Look `model` up in genai-prices: at the provider whose address this is, else wherever the name is known."""
+def _listed(
+    config: ProviderConfig, model: str, usage: Usage, cached_tokens: int, at: datetime | None = None
+) -> float | None:
+    """Look `model` up in genai-prices as of now or `at`: at the provider with this address, else wherever the name is known."""
     from genai_prices import Usage as Counted
     from genai_prices import calc_price
 
@@ -65,10 +72,11 @@ def _listed(config: ProviderConfig, model: str, usage: Usage, cached_tokens: int
     )
     if config.base_url is not None:
         try:
-            return float(calc_price(counted, model, provider_api_url=config.base_url).total_price)
+            priced = calc_price(counted, model, provider_api_url=config.base_url, genai_request_timestamp=at)
+            return float(priced.total_price)
         except (LookupError, ValueError):
             pass  # a gateway: its address is in no price list
     try:
-        return float(calc_price(counted, model).total_price)
+        return float(calc_price(counted, model, genai_request_timestamp=at).total_price)
     except (LookupError, ValueError):
         return None

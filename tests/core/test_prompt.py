@@ -48,7 +48,6 @@ def test_schema_and_params_count() -> None:
     assert more >= len(orjson.dumps(SCHEMA)) + len(orjson.dumps(params)) - len("{}{}")
 
 
-@pytest.mark.xfail(strict=True, reason="penstock check says ok, and the worker's Prompt() raises orjson's TypeError")
 def test_params_may_hold_a_number_of_more_than_64_bits() -> None:
     Prompt(llm_plan(params={"seed": 2**70}))
 

@@ -175,10 +175,6 @@ def test_a_call_that_waits_its_turn_is_told_a_time_about_once(crowd: int, late: 
     assert told <= 2 * crowd
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="returning calls are all told the same next moment, one of them goes: 100 deferrals a call of 200",
-)
 @pytest.mark.parametrize("per_minute", [60, 600])
 def test_a_crowd_that_returns_from_an_outage_is_told_a_time_about_once_each(per_minute: int) -> None:
     _, told = made_of(RateLimit(per_minute), [1.0] * 200, {}, returning=True)

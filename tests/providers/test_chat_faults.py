@@ -7,10 +7,11 @@ import itertools
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from benchmarks.provider import ProviderServer, Rule
 from streams.core.outcome import Done, Failed, Usage
-from streams.providers import ChatProvider, ChatRequest
+from streams.providers import ChatProvider, ChatRequest, ProviderConfig
 from streams.providers.openai_chat import OutputSchema
 from streams.providers.redact import RAW_CHARS
 from tests.providers.conftest import API_KEY
@@ -84,11 +85,26 @@ async def test_a_silent_or_trickling_provider_is_cut_by_the_executor(
             await provider.complete(request())
 
 
-async def test_a_hang_is_a_timeout_of_the_client_too(server: ProviderServer, provider: ChatProvider) -> None:
-    server.configure(faults={"hang": 1.0})
-    outcome = await provider.complete(request(timeout_ms=200))
+@pytest.mark.parametrize("fault", ["hang", "slow_loris"])
+async def test_the_timeout_is_of_the_whole_call_and_aborts_it(
+    server: ProviderServer, provider: ChatProvider, fault: str
+) -> None:
+    server.configure(faults={fault: 1.0}, trickle_ms=50)
+    outcome = await provider.complete(request(timeout_ms=300))
     assert isinstance(outcome, Failed)
-    assert (outcome.error.kind, outcome.error.retryable) == ("timeout", True)
+    assert (outcome.error.kind, outcome.error.retryable, outcome.metered) == ("timeout", True, False)
+    await server._quiet.wait()  # its connection is closed
+    assert [call.status for call in server.calls] == [0]
+
+
+async def test_a_handshake_that_fails_has_sent_nothing(server: ProviderServer) -> None:
+    over_tls = server.base_url.replace("http://", "https://")
+    provider = ChatProvider(ProviderConfig("acme", SecretStr(API_KEY), over_tls))
+    outcome = await provider.complete(request())
+    await provider.aclose()
+    assert isinstance(outcome, Failed)
+    assert (outcome.error.kind, outcome.metered, outcome.cost_usd) == ("provider_unavailable", True, 0.0)
+    assert server.calls == []
 
 
 async def test_nobody_listens(provider: ChatProvider, server: ProviderServer) -> None:

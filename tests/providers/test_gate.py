@@ -363,7 +363,7 @@ async def test_a_last_chance_waits_while_others_can_ask(caller: Caller) -> None:
         await caller.call()
     caller.clock.now = START + 1_000
     made = caller.provider.gate
-    made._expendable[:] = [caller.clock.now + 50]
+    made._expendable[MODEL] = [caller.clock.now + 50]
     assert isinstance(made.enter(MODEL, 1, last_chance=True), Deferred)
     caller.clock.now += 100
     assert isinstance(made.enter(MODEL, 1, last_chance=True), Pass), "nobody else is left to ask"
@@ -372,7 +372,6 @@ async def test_a_last_chance_waits_while_others_can_ask(caller: Caller) -> None:
 THROTTLED = Failed(NodeError("rate_limited", "429", retry_after_ms=3_600_000))
 
 
-@pytest.mark.xfail(strict=True, reason="_expendable is of all models: those that wait for another one are no help")
 def test_a_last_chance_does_not_wait_for_calls_of_another_model() -> None:
     clock = Clock()
     made = Gate("acme", clock=clock, chance=lambda: 0.0)
@@ -384,7 +383,6 @@ def test_a_last_chance_does_not_wait_for_calls_of_another_model() -> None:
     assert isinstance(made.enter(MODEL, 0, last_chance=True), Pass)
 
 
-@pytest.mark.xfail(strict=True, reason="_expendable is only ever shortened by a last chance at a model that throttles")
 def test_what_was_deferred_long_ago_is_forgotten() -> None:
     made, clock = gate(requests_per_minute=60)
     for _ in range(1_000):
@@ -392,12 +390,9 @@ def test_what_was_deferred_long_ago_is_forgotten() -> None:
         clock.now += 10_000
         made.enter(MODEL, 0)
         until(made.enter(MODEL, 0), "rate_limited")
-    assert len(made._expendable) < 100
+    assert len(made._expendable[MODEL]) < 100
 
 
-@pytest.mark.xfail(
-    strict=True, reason="while a probe is out, probe_at has passed: whoever waits is told the next few ms"
-)
 def test_a_call_that_waits_for_a_probe_is_not_sent_to_and_fro() -> None:
     made, clock = gate()
     made.chance = lambda: 0.5

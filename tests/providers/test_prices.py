@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from genai_prices import Usage as Counted
+from genai_prices import calc_price
 from pydantic import SecretStr
 
 from streams.core.outcome import Usage
 from streams.providers import Price, ProviderConfig, local_provider
-from streams.providers.prices import cost_usd
+from streams.providers.prices import cost_usd, most_per_mtok
 
 MILLION = Usage(1_000_000, 1_000_000)
 GATEWAY = ProviderConfig("g", SecretStr("k"), "http://127.0.0.1:9/v1")
@@ -43,3 +47,45 @@ def test_cached_tokens_are_cheaper() -> None:
     cached = cost_usd(GATEWAY, "gpt-4o-mini", None, MILLION, cached_tokens=1_000_000)
     assert cached is not None
     assert cached < 0.75
+
+
+# ---- what a call costs at most --------------------------------------------------------------------------------------
+
+
+def test_the_most_is_the_list_price_without_the_discount_for_what_is_cached() -> None:
+    assert most_per_mtok(GATEWAY, "gpt-4o-mini") == pytest.approx(Price(0.15, 0.6))
+
+
+def test_the_most_is_what_settings_say_and_nothing_for_a_free_model() -> None:
+    config = ProviderConfig("g", SecretStr("k"), prices={"gpt-*": Price(10.0, 20.0)})
+    assert most_per_mtok(config, "gpt-4o-mini") == Price(10.0, 20.0)
+    assert most_per_mtok(local_provider("http://127.0.0.1:9/v1", "x"), "gpt-4o") == Price(0.0, 0.0)
+
+
+def test_the_most_of_a_model_nobody_knows_is_unknown() -> None:
+    assert most_per_mtok(GATEWAY, "my-own") is None
+
+
+def test_a_price_for_each_request_is_bounded_by_no_price_per_token() -> None:
+    perplexity = ProviderConfig("p", SecretStr("k"), "https://api.perplexity.ai")
+    assert cost_usd(perplexity, "sonar", None, Usage(1, 0)) == pytest.approx(0.012, rel=0.01)
+    assert most_per_mtok(perplexity, "sonar") is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4o",
+        pytest.param("claude-sonnet-4-5", id="dearer for long prompts"),
+        pytest.param("deepseek-chat", id="cheaper at night"),
+    ],
+)
+@pytest.mark.parametrize("tokens", [1, 50_000, 199_000, 201_000, 900_000])
+def test_no_call_costs_more_than_the_most_whatever_its_length_and_hour(model: str, tokens: int) -> None:
+    most = most_per_mtok(GATEWAY, model)
+    assert most is not None
+    for hour in range(24):
+        at = datetime.now(UTC) + timedelta(hours=hour)
+        used = Counted(input_tokens=tokens, output_tokens=1_000)
+        cost = float(calc_price(used, model, genai_request_timestamp=at).total_price)
+        assert cost <= most.cost_usd(tokens, 1_000) * (1 + 1e-9)

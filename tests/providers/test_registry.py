@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from streams.errors import ProviderConfigError
-from streams.providers import ProviderConfig, ProviderRegistry, local_provider
+from streams.providers import Price, ProviderConfig, ProviderRegistry, local_provider
 
 
 def config(name: str, *models: str) -> ProviderConfig:
@@ -52,3 +52,10 @@ def test_a_key_is_never_shown() -> None:
 
 async def test_closing_what_was_never_opened() -> None:
     await ProviderRegistry([config("a")]).aclose()
+
+
+def test_a_models_price_is_its_providers() -> None:
+    acme = ProviderConfig("acme", SecretStr("k"), models=("gpt-4o",), prices={"gpt-4o": Price(1.0, 2.0)})
+    registry = ProviderRegistry([config("default"), acme])
+    assert registry.price_of("gpt-4o") == Price(1.0, 2.0)
+    assert registry.price_of("my-own") is None

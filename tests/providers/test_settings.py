@@ -96,6 +96,21 @@ def test_a_named_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ProviderRegistry([config]).provider_for("gpt-4o-mini").config is config
 
 
+@pytest.mark.parametrize(
+    ("file", "variable", "kept"),
+    [("", None, True), ("false", None, False), ("", "false", False), ("false", "true", True), ("true", "0", False)],
+)
+def test_raw_answers_are_kept_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, file: str, variable: str | None, kept: bool
+) -> None:
+    write((f"keep_raw = {file}\n" if file else "") + ACME)
+    monkeypatch.setenv("ACME_API", "acme-secret-value")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
+    if variable is not None:
+        monkeypatch.setenv("PENSTOCK_KEEP_RAW", variable)
+    assert [config.keep_raw for config in load().provider_configs()] == [kept, kept]
+
+
 def test_no_repr_shows_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     write(ACME)
     monkeypatch.setenv("ACME_API", "acme-secret-value")
@@ -127,6 +142,7 @@ BAD = [
     ("[providers.a]\nmodels = ['gpt-4o']\n[providers.b]\nmodels = ['gpt-*']", "'gpt-4o' is claimed by 'b'"),
     ("bootstrap = ", "not TOML"),
     ("bootstrap = 5", "bootstrap"),
+    ("keep_raw = 'perhaps'", "keep_raw"),
     ("providers = 5", "providers"),
 ]
 

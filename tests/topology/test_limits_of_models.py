@@ -185,3 +185,8 @@ def test_a_confidence_that_may_be_missing_is_warned_of(field: str, required: str
 def test_a_schema_that_is_wrong_has_one_error() -> None:
     loaded = sure('{"type": "nonsense"}')
     assert [error.file for error in loaded.errors] == ["schemas/sure.json"]
+
+
+def test_a_number_no_provider_could_read() -> None:
+    (found,) = errors(nodes(llm("a", more=f", params: {{seed: {2**70}}}")))
+    assert found.endswith("params: 'seed' has more than 64 bits")
