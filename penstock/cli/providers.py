@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli import logs, loops, output, target
@@ -37,4 +38,4 @@ async def _lines(config: EngineConfig, configs: tuple[ProviderConfig, ...]) -> l
     topics = await workflows.topics_on(config)
     async with connections.reader(config) as reader:
         said = await providers.told(reader, topics.get(PROVIDER_STATES, 0))
-    return providers.lines(configs, said)
+    return providers.lines(configs, providers.standing(said, time.time_ns() // 1_000_000))

@@ -10,12 +10,16 @@ from aiokafka import AIOKafkaConsumer
 
 from penstock.client import reading
 from schemas.codec import loads
+from streams.core.breaker import BreakerPolicy
 from streams.core.dead_letter import iso
 from streams.providers.config import ProviderConfig
 from streams.providers.redact import redact
 from topology.naming import PROVIDER_STATES
 
 WORST = ("open", "half_open", "closed")
+
+SILENT_MS = BreakerPolicy().longest_probe_ms
+"""A breaker of which nothing is heard for so long after it was to be tried holds nothing back: nobody asks, or the worker was killed."""
 
 
 async def told(reader: AIOKafkaConsumer, partitions: int) -> list[dict[str, Any]]:
@@ -28,6 +32,17 @@ async def told(reader: AIOKafkaConsumer, partitions: int) -> list[dict[str, Any]
             continue
         found[record.key or b""] = said if _is_state(said) else None
     return [said for said in found.values() if said is not None]
+
+
+def standing(said: Iterable[Mapping[str, Any]], now: int) -> list[Mapping[str, Any]]:
+    """Return what still holds at `now` (epoch ms): a worker that is killed does not take back what it told."""
+    return [entry for entry in said if entry["state"] == "closed" or now <= _heard_of_by(entry) + SILENT_MS]
+
+
+def _heard_of_by(entry: Mapping[str, Any]) -> int:
+    until = entry.get("until")
+    since: int = entry["since"]
+    return max(since, until) if isinstance(until, int) else since
 
 
 def _is_state(said: Any) -> bool:

@@ -193,7 +193,7 @@ class Gate:
             return
         say = log.info if breaker.state == "closed" else log.warning
         say("breaker", provider=self.provider, model=model, was=before, now=breaker.state, why=breaker.why)
-        until = None if breaker.state == "closed" else breaker.probe_at
+        until = None if breaker.state == "closed" else max(breaker.probe_at, self._blocked.get(model, 0))
         change = BreakerChange(self.provider, model, breaker.state, breaker.since, until, breaker.why)
         for listener in self.listeners:
             listener(change)

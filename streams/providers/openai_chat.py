@@ -96,7 +96,7 @@ class ChatProvider:
             return held
         try:
             reply = await self._called(request, body)
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, mostly; a bug must not keep a probe's place either
             self.gate.withdraw(held)
             raise
         outcome = self.gate.leave(held, reply.outcome, reply.headers)
@@ -216,8 +216,8 @@ def _read(request: ChatRequest, answer: Answer) -> dict[str, Any] | NodeError:
 
 
 def _estimated_tokens(request: ChatRequest) -> int:
-    """Return about how many tokens a call will use, as OpenAI's own limiter counts them beforehand."""
-    return sum(len(text) for text in request.messages) // 4 + request.max_output_tokens
+    """Return about how many tokens a call will use; by bytes, as a character of Chinese is about a token by itself."""
+    return sum(len(text.encode(errors="replace")) for text in request.messages) // 4 + request.max_output_tokens
 
 
 def _hash_of(model: str, body: Mapping[str, Any]) -> str:

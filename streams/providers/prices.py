@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from streams.core.outcome import Usage
@@ -27,7 +27,7 @@ def cost_usd(
     return next((cost for name in names if (cost := _listed(config, name, usage, cached_tokens)) is not None), None)
 
 
-def most_per_mtok(config: ProviderConfig, model: str) -> Price | None:
+def most_per_mtok(config: ProviderConfig, model: str, now: datetime) -> Price | None:
     """Return a bound of what `model` costs, None if nobody knows: list price, no discount, the dearest tier and hour."""
     if config.free:
         return Price(0.0, 0.0)
@@ -36,10 +36,8 @@ def most_per_mtok(config: ProviderConfig, model: str) -> Price | None:
         return known
     if _listed(config, model, Usage(), 0) != 0.0:
         return None  # unknown, or a price for each request: no price per token bounds that
-    now = datetime.now(UTC)
-    hours = [
-        now + timedelta(hours=hour) for hour in range(24)
-    ]  # off-peak prices are for hours, and a worker runs for days
+    # Off-peak prices are for hours of the day, and a worker runs for days.
+    hours = [now + timedelta(hours=hour) for hour in range(24)]
     rates = [_rates(config, model, tokens, at) for tokens in (1_000, 1_000_000) for at in hours]
     return Price(max(rate[0] for rate in rates), max(rate[1] for rate in rates))
 

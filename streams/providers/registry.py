@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from streams.core.prices import Price
 from streams.errors import ProviderConfigError
@@ -55,7 +56,7 @@ class ProviderRegistry:
 
     def price_of(self, model: str) -> Price | None:
         """Return a bound of what `model` costs in dollars per million tokens, None if nobody knows."""
-        return most_per_mtok(self.provider_for(model).config, model)
+        return most_per_mtok(self.provider_for(model).config, model, datetime.now(UTC))
 
     async def aclose(self) -> None:
         """Close every client; one that fails to close does not keep the others open."""

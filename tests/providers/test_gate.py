@@ -170,13 +170,13 @@ async def test_a_probe_that_is_refused_shows_that_the_provider_is_back(caller: C
 
 
 async def test_calls_from_before_it_opened_do_not_close_it(caller: Caller) -> None:
-    caller.server.configure(latency=caller.server.config.latency.parse("fixed:200"))
-    old = asyncio.create_task(caller.call())
-    await caller.server.called()
-    caller.server.configure(latency=caller.server.config.latency.parse("fixed:0"))
-    await caller.opened()
-    assert isinstance(await old, Done)
+    made = caller.provider.gate
+    good, bad = held(made), held(made)  # under way while ten others fail
+    caller.clock.now = await caller.opened()
+    assert made.leave(good, Done({}), {}) == Done({})
+    made.leave(bad, Failed(FAULT), {})
     assert caller.states == ["open"]
+    assert made.breakers[MODEL].probe_at == caller.clock.now
 
 
 async def test_a_deferred_crowd_comes_back_spread_over_time(caller: Caller) -> None:
@@ -187,6 +187,13 @@ async def test_a_deferred_crowd_comes_back_spread_over_time(caller: Caller) -> N
 
 
 # ---- what the provider asks for -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["rate_limit", "rate_limit_ms"])
+async def test_an_open_breaker_tells_when_it_is_tried_next(caller: Caller, fault: str) -> None:
+    caller.server.configure(faults={fault: 1.0}, retry_after_s=7)
+    await caller.crowd(10)
+    assert [(change.state, change.until) for change in caller.changes] == [("open", START + 7_000)]
 
 
 @pytest.mark.parametrize("fault", ["rate_limit", "rate_limit_ms"])
@@ -301,6 +308,16 @@ async def test_tokens_per_minute_hold_and_what_was_not_used_is_given_back(server
         assert len(server.calls) == 1
         caller.clock.now = until(second, "rate_limited")
         assert [type(await caller.call(tokens=150, deferred=True)) for _ in range(5)] == [Done] * 5
+
+
+async def test_tokens_are_estimated_by_bytes(server: ProviderServer) -> None:
+    async with calling(server, tokens_per_minute=60_000) as caller:
+        for text, tokens in (("x" * 4_000, 1_000), ("\u673a" * 4_000, 3_000)):
+            asked = request(output=None, messages=(text,), max_output_tokens=1)
+            caller.provider.gate._limits[0][0].level = None
+            server.configure(faults={"reset": 1.0})  # nobody counts: the estimate stands
+            assert isinstance(await caller.provider.complete(asked), Failed)
+            assert caller.provider.gate._limits[0][0].level == 1_000 - tokens - 1
 
 
 async def test_tokens_that_nobody_metered_are_not_given_back(server: ProviderServer) -> None:

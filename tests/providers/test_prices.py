@@ -14,6 +14,7 @@ from streams.providers import Price, ProviderConfig, local_provider
 from streams.providers.prices import cost_usd, most_per_mtok
 
 MILLION = Usage(1_000_000, 1_000_000)
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 GATEWAY = ProviderConfig("g", SecretStr("k"), "http://127.0.0.1:9/v1")
 
 
@@ -53,23 +54,23 @@ def test_cached_tokens_are_cheaper() -> None:
 
 
 def test_the_most_is_the_list_price_without_the_discount_for_what_is_cached() -> None:
-    assert most_per_mtok(GATEWAY, "gpt-4o-mini") == pytest.approx(Price(0.15, 0.6))
+    assert most_per_mtok(GATEWAY, "gpt-4o-mini", NOON) == pytest.approx(Price(0.15, 0.6))
 
 
 def test_the_most_is_what_settings_say_and_nothing_for_a_free_model() -> None:
     config = ProviderConfig("g", SecretStr("k"), prices={"gpt-*": Price(10.0, 20.0)})
-    assert most_per_mtok(config, "gpt-4o-mini") == Price(10.0, 20.0)
-    assert most_per_mtok(local_provider("http://127.0.0.1:9/v1", "x"), "gpt-4o") == Price(0.0, 0.0)
+    assert most_per_mtok(config, "gpt-4o-mini", NOON) == Price(10.0, 20.0)
+    assert most_per_mtok(local_provider("http://127.0.0.1:9/v1", "x"), "gpt-4o", NOON) == Price(0.0, 0.0)
 
 
 def test_the_most_of_a_model_nobody_knows_is_unknown() -> None:
-    assert most_per_mtok(GATEWAY, "my-own") is None
+    assert most_per_mtok(GATEWAY, "my-own", NOON) is None
 
 
 def test_a_price_for_each_request_is_bounded_by_no_price_per_token() -> None:
     perplexity = ProviderConfig("p", SecretStr("k"), "https://api.perplexity.ai")
     assert cost_usd(perplexity, "sonar", None, Usage(1, 0)) == pytest.approx(0.012, rel=0.01)
-    assert most_per_mtok(perplexity, "sonar") is None
+    assert most_per_mtok(perplexity, "sonar", NOON) is None
 
 
 @pytest.mark.parametrize(
@@ -81,11 +82,12 @@ def test_a_price_for_each_request_is_bounded_by_no_price_per_token() -> None:
     ],
 )
 @pytest.mark.parametrize("tokens", [1, 50_000, 199_000, 201_000, 900_000])
-def test_no_call_costs_more_than_the_most_whatever_its_length_and_hour(model: str, tokens: int) -> None:
-    most = most_per_mtok(GATEWAY, model)
+@pytest.mark.parametrize("asked", [0, 8], ids=["asked at noon", "asked at night"])
+def test_no_call_costs_more_than_the_most_whatever_its_length_and_hour(model: str, tokens: int, asked: int) -> None:
+    most = most_per_mtok(GATEWAY, model, NOON + timedelta(hours=asked))
     assert most is not None
     for hour in range(24):
-        at = datetime.now(UTC) + timedelta(hours=hour)
+        at = NOON + timedelta(hours=hour)
         used = Counted(input_tokens=tokens, output_tokens=1_000)
         cost = float(calc_price(used, model, genai_request_timestamp=at).total_price)
         assert cost <= most.cost_usd(tokens, 1_000) * (1 + 1e-9)
