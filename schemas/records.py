@@ -372,6 +372,7 @@ class RunRow:
     """The state of one run, folded from `{wf}.run` and every node's journal; `retired` once its nodes' rows were dropped.
 
     `redrives` wait for the epoch's end, encoded with the epoch each may open; `opening` is one that was sent and not read back.
+    `seen` is the offset in `{wf}.run` up to which starts and redrives are known to the row: a crash has them read again.
     """
 
     run_id: str
@@ -391,6 +392,7 @@ class RunRow:
     ahead: tuple[bytes, ...] = ()
     epoch_started_at: int | None = None
     opened_by: Position | None = None
+    seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,7 @@ LATER: Mapping[str, Record] = {
         ahead=(b"\0early",),
         epoch_started_at=AT + 70,
         opened_by=Position("wf.control", 0, 3),
+        seen=9,
     ),
     "attempt_deferred": AttemptDeferred(
         "order 7", "classify", 0, 1, 1, 0, "breaker_open", "not now", "m", AT + 900, AT

@@ -62,7 +62,7 @@ def expire(plan: WorkflowPlan, row: RunRow | None, timer: TimerRow, now: int) ->
 def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now: int, offset: int) -> Transition:
     match record:
         case Started():
-            return _on_started(plan, row, record)
+            return _on_started(plan, row, record, offset)
         case RedriveRequested():
             return on_redrive(plan, row, record, now, offset)
         case EpochOpened():
@@ -111,7 +111,7 @@ def _replay(plan: WorkflowPlan, found: Transition, now: int) -> Transition:
     return found
 
 
-def _on_started(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
+def _on_started(plan: WorkflowPlan, row: RunRow, record: Started, offset: int) -> Transition:
     if row.source is not None:
         return _on_second_start(plan, row, record)
     row = replace(
@@ -122,6 +122,7 @@ def _on_started(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
         workflow_version=record.workflow_version,
         started_at=record.started_at,
         traceparent=record.traceparent,
+        seen=offset,
     )
     return then(Transition(timers=deadline_timer(plan, row, record.started_at)), _finish_if_done(plan, row, 0))
 

@@ -22,6 +22,8 @@ _UNKNOWN = NodeOutcome()
 
 def on_redrive(plan: WorkflowPlan, row: RunRow, record: RedriveRequested, now: int, offset: int) -> Transition:
     """Queue a redrive, and open its epoch if no other one runs."""
+    if row.seen is not None and offset <= row.seen:
+        return NOTHING  # read again after a crash, with a row that knows what came later: it was answered
     if row.source is None:
         return Transition(sends=(_refuse(plan, record, "there is no such run", now),))
     if row.retired:
@@ -31,7 +33,7 @@ def on_redrive(plan: WorkflowPlan, row: RunRow, record: RedriveRequested, now: i
     if record.source == row.opened_by or any(record.source == known.request.source for known in row.redrives):
         return NOTHING  # a repeat of the same command
     meant = record.epoch if record.epoch is not None else _last_opened(row)
-    row = replace(row, redrives=(*row.redrives, QueuedRedrive(record, meant, offset)))
+    row = replace(row, redrives=(*row.redrives, QueuedRedrive(record, meant, offset)), seen=offset)
     return open_next(plan, row, now)
 
 

@@ -50,6 +50,7 @@ STARTED = RunRow(
     workflow_version="1",
     started_at=40_000,
     traceparent=TRACE,
+    seen=0,
 )
 A_DONE = NodeOutcome("success", 1, 1, None, SPENT, "m", 50_000, 60_000, None)
 B_DONE = replace(A_DONE, output='{"a":1}')

@@ -207,7 +207,7 @@ def _renumbered(row: Row, ordinals: Ordinals) -> Row:
     if isinstance(row, RunRow):
         of = ordinals[row.run_id]
         nodes = {node: replace(known, epoch=of[known.epoch]) for node, known in row.nodes.items()}
-        return replace(row, epoch=of[row.epoch], nodes=nodes)
+        return replace(row, epoch=of[row.epoch], nodes=nodes, seen=None)
     return row
 
 

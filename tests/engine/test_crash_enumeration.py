@@ -77,6 +77,7 @@ STORIES = {
         [start(), redrive("extract", edit={"input": {"ok": True}}), advance(1)],
         {"extract": fixed_by_an_edit, "sentiment": flaky(1)},
     ),
+    "redriven before it started": Story(CHAIN, [redrive("b"), start()], {"b": broken}),
     "redrives that are refused": Story(
         CHAIN, [start(), redrive("a"), redrive("b", edit={"nobody": 1}), redrive("b", run_id="r9")]
     ),
