@@ -14,6 +14,7 @@ Json = NewType("Json", str)
 
 NodeStatus = Literal["pending", "running", "waiting", "success", "failed", "skipped", "cancelled"]
 RunStatus = Literal["running", "success", "failed", "stopped", "cancelled"]
+LeaseStatus = Literal["asked", "held"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,15 @@ class Succeeded:
     metered: bool = True
     raw: str | None = None
     prompt_hash: str | None = None
+    first_token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
-    """One attempt ended without an output; the node's agent decides what follows."""
+    """One attempt ended without an output that may be used; the node's agent decides what follows.
+
+    `output` is an answer in doubt, where a person is to decide on it.
+    """
 
     run_id: str
     node: str
@@ -162,6 +167,7 @@ class AttemptFailed:
     launch: int = 0
     metered: bool = True
     prompt_hash: str | None = None
+    output: Json | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +277,155 @@ class Cancelled:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """What the node waited for did not come in time: `kind` is "review" or "answer" (of an external node)."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    kind: str
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an output comes from: the model and the SHA-256 of what it was sent and of its raw answer; None where there was no model."""
+
+    model: str | None = None
+    prompt_hash: str | None = None
+    response_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRequested:
+    """A person is to decide on what is `shown`, until `due_at`. `hash` is the SHA-256 of run, node, epoch and what is shown.
+
+    `made_by` says where the parts of it come from, `reason` why it is asked. `escalation` counts the lists asked before this
+    one. `previous` is the hash of the chain's record before this one, "" for the first.
+    """
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    shown: Json
+    hash: str
+    assignees: tuple[str, ...]
+    reason: str
+    requested_at: int
+    due_at: int
+    made_by: Mapping[str, Provenance]
+    escalation: int
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewSubmitted:
+    """Somebody decided; whether it counts, the node's agent says. Without `epoch` (-1) and `hash` the current ones are meant."""
+
+    run_id: str
+    node: str
+    epoch: int
+    hash: str | None
+    decision: str
+    reviewer: str | None
+    comment: str | None
+    edit: Json | None
+    submitted_at: int
+    source: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decision that counts on what `hash` names. `source` is where it came from, None where the time ran out."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    decision: str
+    reviewer: str | None
+    comment: str | None
+    edit: Json | None
+    hash: str
+    decided_at: int
+    source: Position | None
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReceived:
+    """An external app's answer to attempt `attempt` of `epoch`: an output or an error; whether it counts, the node's agent says."""
+
+    run_id: str
+    node: str
+    epoch: int
+    attempt: int
+    output: Json | None
+    error: ErrorInfo | None
+    received_at: int
+    source: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStarted:
+    """One item of a `for_each` node is to be worked on; `node` is `id[index]`."""
+
+    run_id: str
+    node: str
+    epoch: int
+    seq: int
+    item: Json
+    started_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGranted:
+    """The node may do the work that its `key` stands for: nobody else does it meanwhile."""
+
+    run_id: str
+    node: str
+    epoch: int
+    key: str
+    granted_at: int
+
+
+# ---- {wf}.{node}.effects and .routes: keyed by what is done once --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequested:
+    """A node wants what `key` stands for: the output if it was made already, else to make it, else to wait."""
+
+    key: str
+    run_id: str
+    node: str
+    epoch: int
+    requested_at: int
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReturned:
+    """The holder is done: with an `output` for all, an `error` for all that wait, or with neither, for the next one to try."""
+
+    key: str
+    run_id: str
+    node: str
+    epoch: int
+    output: Json | None
+    error: ErrorInfo | None
+    returned_at: int
+
+
 # ---- {wf}.retry -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """Attempt `seq` failed; the next one is due at `due_at`."""
+    """Attempt `seq` failed and the next one is due at `due_at`; or, by `kind`, what attempt `seq` waits for must have come by then."""
 
     run_id: str
     node: str
@@ -284,6 +433,7 @@ class RetryScheduled:
     seq: int
     due_at: int
     traceparent: str
+    kind: str = "retry"
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -296,6 +446,24 @@ class Gathered:
     status: NodeStatus
     output: Json | None = None
     stopped: bool = False
+    made_by: Provenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """The review a node waits for. `requested_at` is the offset of its `ReviewRequested`, None until that was read back.
+
+    `chain` is the hash of the chain's last record, `decided_by` the place of the decision that counts.
+    """
+
+    seq: int
+    hash: str
+    shown: Json
+    due_at: int
+    chain: str
+    escalation: int = 0
+    requested_at: int | None = None
+    decided_by: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +473,8 @@ class NodeRow:
     `launch` counts the launches of `seq`, `deferrals` how often it was put off. `choice` is the model in use (0: the first), `tries_before` the attempts made with
     those before it. `epochs` has the epoch of each source that was reopened, `opened` the last one opened, `ahead` records
     that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order; `last_raw` is
-    the beginning of the model's last answer that could not be used.
+    the beginning of the model's last answer that could not be used. `items` is how many items a `for_each` node works on, `item` what one
+    of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work.
     """
 
     run_id: str
@@ -337,13 +506,17 @@ class NodeRow:
     edits: tuple[Json, ...] = ()
     deadline_at: int | None = None
     last_raw: str | None = None
+    items: int | None = None
+    item: Json | None = None
+    review: ReviewState | None = None
+    lease: LeaseStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
     """What the run's row keeps of a node: enough for the result. `last_seq` keeps a repeated record from being charged twice.
 
-    `epoch` is the one it last ran in; `spent` is of all epochs.
+    `epoch` is the one it last ran in; `spent` is of all epochs; `chain` is the head of the hash chain of its reviews.
     """
 
     status: NodeStatus = "pending"
@@ -356,6 +529,7 @@ class NodeOutcome:
     finished_at: int | None = None
     output: Json | None = None
     epoch: int = 0
+    chain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +583,41 @@ class TimerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who asked for a key's work: a node of a run in an epoch."""
+
+    run_id: str
+    node: str
+    epoch: int
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """What is known of a key: who does its work now, or what came of it and until when that holds.
+
+    Those who wait stand in rows of their own, `key/number`, for numbers from `first` to before `next`: one row would grow.
+    """
+
+    key: str
+    holder: Holder | None = None
+    output: Json | None = None
+    made_at: int | None = None
+    expires_at: int | None = None
+    first: int = 0
+    next: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaiterRow:
+    """One who waits for a key's work."""
+
+    key: str
+    number: int
+    waiter: Holder
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """What one launch may use at most: tokens, US dollars; `day` is the UTC date it is charged to."""
 
@@ -450,9 +659,24 @@ class OwnerMarker:
 
 RunRecord = Started | CancelRequested | RedriveRequested | EpochOpened | Finished
 Terminal = Succeeded | Failed | Skipped | Cancelled
-NodeRecord = Terminal | AttemptFailed | AttemptDeferred | AttemptDue | CallLost | ModelSwitched | Refused
-Row = NodeRow | RunRow | TimerRow | LedgerRow | DayRow
-Record = RunRecord | NodeRecord | RetryScheduled | Row | OwnerMarker
+ReviewRecord = ReviewRequested | ReviewSubmitted | Decided
+NodeRecord = (
+    Terminal
+    | AttemptFailed
+    | AttemptDeferred
+    | AttemptDue
+    | CallLost
+    | ModelSwitched
+    | Refused
+    | TimedOut
+    | ReviewRecord
+    | ResultReceived
+    | ItemStarted
+    | LeaseGranted
+)
+LeaseRecord = LeaseRequested | LeaseReturned
+Row = NodeRow | RunRow | TimerRow | LedgerRow | DayRow | LeaseRow | WaiterRow
+Record = RunRecord | NodeRecord | LeaseRecord | RetryScheduled | Row | OwnerMarker
 
 TERMINAL = (Succeeded, Failed, Skipped, Cancelled)
 STATUS_OF: Mapping[type, NodeStatus] = {

@@ -18,30 +18,44 @@ from schemas.records import (
     Cancelled,
     CancelRequested,
     DayRow,
+    Decided,
     EpochOpened,
     ErrorInfo,
     Failed,
     Finished,
     Gathered,
+    Holder,
+    ItemStarted,
     Json,
+    LeaseGranted,
+    LeaseRequested,
+    LeaseReturned,
+    LeaseRow,
     LedgerRow,
     ModelSwitched,
     NodeOutcome,
     NodeRow,
     OwnerMarker,
     Position,
+    Provenance,
     QueuedRedrive,
     Record,
     RedriveRequested,
     Refused,
     Reservation,
+    ResultReceived,
     RetryScheduled,
+    ReviewRequested,
+    ReviewState,
+    ReviewSubmitted,
     RunRow,
     Skipped,
     Spent,
     Started,
     Succeeded,
+    TimedOut,
     TimerRow,
+    WaiterRow,
 )
 
 FOLDER = Path(__file__).parent / "golden" / "records"
@@ -180,7 +194,72 @@ LATER: Mapping[str, Record] = {
 }
 """Schemas that came after the first version."""
 
-ALL = {**V1, **LATER}
+MADE_BY = Provenance("gpt-4o", "ab" * 32, "cd" * 32)
+HOLDER = Holder("order 7", "persist", 4, TRACE)
+SHOWN = Json('{"extract":{"total":12}}')
+NODE_KINDS: Mapping[str, Record] = {
+    "succeeded_3": Succeeded(
+        "order 7", "classify", 4, 2, 2, OUTPUT, SPENT, "m", AT, AT + 5, 1, True, None, "ab" * 32, 140
+    ),
+    "attempt_failed_3": AttemptFailed(
+        "order 7", "classify", 4, 1, 1, ERROR, SPENT, "m", "half", AT, AT + 2, 2, True, "cd" * 32, OUTPUT
+    ),
+    "retry_scheduled_2": RetryScheduled("order 7", "approve", 4, 1, AT + 1_500, TRACE, "review"),
+    "node_row_3": NodeRow(
+        "order 7",
+        "waiting",
+        epoch=4,
+        gathered={"extract": Gathered("success", OUTPUT, False, MADE_BY)},
+        items=200,
+        item=Json('{"page":3}'),
+        review=ReviewState(2, "ef" * 32, SHOWN, AT + 9, "ab" * 32, 1, 17, Position("wf.control", 0, 8)),
+        lease="held",
+    ),
+    "run_row_3": RunRow("order 7", nodes={"approve": NodeOutcome("waiting", chain="ab" * 32)}),
+    "timed_out": TimedOut("order 7", "approve", 4, 2, "review", AT + 9),
+    "review_requested": ReviewRequested(
+        "order 7",
+        "approve",
+        4,
+        2,
+        SHOWN,
+        "ef" * 32,
+        ("ada", "bob"),
+        "review",
+        AT,
+        AT + 9,
+        {"extract": MADE_BY},
+        1,
+        "ab" * 32,
+    ),
+    "review_submitted": ReviewSubmitted(
+        "order 7", "approve", 4, "ef" * 32, "approve", "ada", "fine", SHOWN, AT, Position("wf.control", 0, 8)
+    ),
+    "decided": Decided(
+        "order 7",
+        "approve",
+        4,
+        2,
+        "approve",
+        "ada",
+        "fine",
+        SHOWN,
+        "ef" * 32,
+        AT,
+        Position("wf.control", 0, 8),
+        "ab" * 32,
+    ),
+    "result_received": ResultReceived("order 7", "score", 4, 2, OUTPUT, ERROR, AT, Position("wf.control", 0, 8)),
+    "item_started": ItemStarted("order 7", "pages[3]", 4, 0, Json('{"page":3}'), AT),
+    "lease_granted": LeaseGranted("order 7", "persist", 4, "inv-7", AT),
+    "lease_requested": LeaseRequested("inv-7", "order 7", "persist", 4, AT, TRACE),
+    "lease_returned": LeaseReturned("inv-7", "order 7", "persist", 4, OUTPUT, ERROR, AT),
+    "lease_row": LeaseRow("inv-7", HOLDER, OUTPUT, AT, AT + 9, 3, 5),
+    "waiter_row": WaiterRow("inv-7", 3, HOLDER),
+}
+"""Schemas that came with reviews, external nodes, items and leases."""
+
+ALL = {**V1, **LATER, **NODE_KINDS}
 
 
 def path_of(name: str) -> Path:

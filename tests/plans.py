@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from topology import naming
-from topology.plan import LlmPlan, NodePlan, RetryPolicy, TablePlan, TopicPlan, WorkflowPlan
+from topology.compile import tables_of, topics_of
+from topology.plan import LlmPlan, NodePlan, RetryPolicy, WorkflowPlan
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -33,7 +34,6 @@ def plan_of(
         )
         for node, needs in dag.items()
     )
-    ledger = ("ledger",) if changes.get("budget") or changes.get("daily_budget") else ()
     needed = {need for needs in dag.values() for need in needs}
     plan = WorkflowPlan(
         id=workflow,
@@ -44,11 +44,8 @@ def plan_of(
         state_retention_ms=600_000,
         nodes=plans,
         sinks=tuple(node for node in dag if node not in needed),
-        topics=_topics(workflow, plans),
-        tables=tuple(
-            TablePlan(t, naming.changelog_topic(workflow, t))
-            for t in (*(p.table for p in plans), "run", "timers", *ledger)
-        ),
+        topics=topics_of(workflow, plans),
+        tables=tables_of(workflow, plans, bool(changes.get("budget") or changes.get("daily_budget"))),
         plan_hash="hash",
     )
     return replace(plan, **changes)
@@ -76,15 +73,3 @@ def _node(workflow: str, node: str, needs: tuple[str, ...], reads: tuple[str, ..
         topic=naming.journal_topic(workflow, node),
         table=naming.node_table(node),
     )
-
-
-def _topics(workflow: str, nodes: Sequence[NodePlan]) -> tuple[TopicPlan, ...]:
-    own = [
-        TopicPlan(naming.input_topic(workflow), "input", "delete", -1),
-        TopicPlan(naming.control_topic(workflow), "control", "delete", -1),
-        TopicPlan(naming.run_topic(workflow), "run", "delete", -1),
-        TopicPlan(naming.retry_topic(workflow), "retry", "delete", -1),
-        TopicPlan(naming.dead_letter_topic(workflow), "dead-letter", "delete", -1),
-        TopicPlan(naming.output_topic(workflow), "output", "delete", -1),
-    ]
-    return (*own, *(TopicPlan(node.topic, "journal", "delete", -1) for node in nodes))

@@ -12,20 +12,42 @@ from topology import naming
 from topology.graph import Graph
 from topology.plan import (
     INPUT,
+    BatchPlan,
     Budget,
+    ForEachPlan,
+    LeasePlan,
     LlmPlan,
     NodePlan,
     RetryPolicy,
+    ReviewPlan,
+    RouterPlan,
+    Rule,
     TablePlan,
     TopicPlan,
     TopicPurpose,
     WorkflowPlan,
 )
 from topology.resources import Resources
-from topology.spec import DAY_MS, BaseNode, BudgetSpec, ExternalNode, FunctionNode, LlmNode, ReviewNode, WorkflowSpec
+from topology.spec import (
+    DAY_MS,
+    BaseNode,
+    BudgetSpec,
+    ExternalNode,
+    FunctionNode,
+    LlmNode,
+    ReviewNode,
+    ReviewSpec,
+    RouterNode,
+    WorkflowSpec,
+)
 
 FOR_EVER = -1
 MONTH_MS = 30 * DAY_MS
+TOKENS_MS = 15 * 60_000
+"""Deltas are for those who watch now; the whole answer is in the journal."""
+MAX_ITEMS = 1_000
+"""How many items a `for_each` node works on unless told otherwise."""
+ROUTER_OUTPUT_TOKENS = 1_024
 
 
 def compile_plan(
@@ -43,8 +65,8 @@ def compile_plan(
         state_retention_ms=spec.state_retention_ms,
         nodes=nodes,
         sinks=graph.sinks,
-        topics=_topics(spec.id, nodes),
-        tables=_tables(spec, nodes),
+        topics=topics_of(spec.id, nodes),
+        tables=tables_of(spec.id, nodes, bool(spec.budget or spec.daily_budget)),
         plan_hash="",
         budget=_budget(spec.budget),
         daily_budget=_budget(spec.daily_budget),
@@ -59,7 +81,16 @@ def plan_as_json(plan: WorkflowPlan) -> dict[str, Any]:
     for node in whole["nodes"]:
         if node["function"] is not None:
             del node["function"]["path"]
+            if node["function"]["executor"] == "thread":
+                del node["function"]["executor"]
+        for option in OPTIONS:
+            if not node[option]:
+                del node[option]
     return whole
+
+
+OPTIONS = ("router", "review", "batch", "for_each", "lease", "requests_topic", "stream", "background")
+"""What only some nodes have; where it is absent the hash is as it was before there was such an option."""
 
 
 def hash_of(plan: WorkflowPlan) -> str:
@@ -85,8 +116,16 @@ def _node(spec: WorkflowSpec, node: BaseNode, graph: Graph, names: frozenset[str
         concurrency=node.concurrency,
         topic=naming.journal_topic(spec.id, node.id),
         table=naming.node_table(node.id),
-        llm=_llm(node, resources) if isinstance(node, LlmNode) else None,
+        llm=_llm(node, resources),
         function=resources.handlers.get(node.id),
+        router=_router(node),
+        review=_review(node, resources),
+        batch=_batch(node),
+        for_each=_for_each(node),
+        lease=_lease(spec.id, node),
+        requests_topic=naming.requests_topic(spec.id, node.id) if isinstance(node, ExternalNode) else None,
+        stream=isinstance(node, LlmNode) and node.stream,
+        background=node.background,
     )
 
 
@@ -100,42 +139,116 @@ def _reads(node: BaseNode, graph: Graph, names: frozenset[str]) -> frozenset[str
     return names
 
 
-def _llm(node: LlmNode, resources: Resources) -> LlmPlan:
-    schema = resources.schemas.get(node.id)
-    return LlmPlan(
-        models=(node.model, *node.fallback_models),
-        prompt=resources.prompts[node.id].source,
-        prompt_path=node.prompt_template,
-        output_schema=schema.schema if schema else None,
-        max_output_tokens=node.max_output_tokens,
-        temperature=node.temperature,
-        params=node.params,
-        min_confidence=node.min_confidence,
-        on_low_confidence=node.on_low_confidence or "stop",
+def _llm(node: BaseNode, resources: Resources) -> LlmPlan | None:
+    match node:
+        case LlmNode():
+            schema = resources.schemas.get(node.id)
+            return LlmPlan(
+                models=(node.model, *node.fallback_models),
+                prompt=resources.prompts[node.id].source,
+                prompt_path=node.prompt_template,
+                output_schema=schema.schema if schema else None,
+                max_output_tokens=node.max_output_tokens,
+                temperature=node.temperature,
+                params=node.params,
+                min_confidence=node.min_confidence,
+                on_low_confidence=node.on_low_confidence or "stop",
+            )
+        case RouterNode(model=str(model), prompt_template=str(path)):
+            prompt = resources.prompts[node.id].source
+            return LlmPlan((model,), prompt, path, _route_schema(node), ROUTER_OUTPUT_TOKENS, None, {})
+    return None
+
+
+def _route_schema(node: RouterNode) -> dict[str, Any]:
+    """Return what a router's model must answer."""
+    return {
+        "type": "object",
+        "properties": {
+            "route": {"type": "string", "enum": list(node.routes)},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+        "required": ["route", "confidence"],
+        "additionalProperties": False,
+    }
+
+
+def _router(node: BaseNode) -> RouterPlan | None:
+    if not isinstance(node, RouterNode):
+        return None
+    routes = node.routes if isinstance(node.routes, dict) else dict.fromkeys(node.routes, "")
+    rules = tuple(Rule(rule.when, rule.route) for rule in node.rules)
+    return RouterPlan(rules, dict(routes), node.default_route, node.min_confidence)
+
+
+def _review(node: BaseNode, resources: Resources) -> ReviewPlan | None:
+    match node:
+        case ReviewNode():
+            form = resources.forms.get(node.id)
+            return _review_plan(node, form.schema if form else None)
+        case LlmNode(on_low_confidence="review"):
+            schema = resources.schemas.get(node.id)
+            return _review_plan(node.review or ReviewSpec(), schema.schema if schema else None)
+    return None
+
+
+def _review_plan(spec: ReviewNode | ReviewSpec, form: dict[str, Any] | None) -> ReviewPlan:
+    return ReviewPlan(tuple(spec.assignees), spec.on_timeout, tuple(spec.escalate_to), spec.timeout_ms, form)
+
+
+def _batch(node: BaseNode) -> BatchPlan | None:
+    if not isinstance(node, FunctionNode) or node.batch is None:
+        return None
+    return BatchPlan(node.batch.max_size, node.batch.max_wait_ms)
+
+
+def _for_each(node: BaseNode) -> ForEachPlan | None:
+    if node.for_each is None:
+        return None
+    return ForEachPlan(
+        node.for_each, node.max_items or MAX_ITEMS, node.on_item_error or "fail", naming.items_table(node.id)
     )
 
 
-def _topics(workflow: str, nodes: tuple[NodePlan, ...]) -> tuple[TopicPlan, ...]:
-    """Return every topic but the changelogs; those of options not in effect are not made, so they are not here."""
+def _lease(workflow: str, node: BaseNode) -> LeasePlan | None:
+    table = naming.leases_table(node.id)
+    if isinstance(node, RouterNode) and node.cache_ttl_s is not None:
+        return LeasePlan(naming.routes_topic(workflow, node.id), table, node.cache_ttl_s * 1000)
+    return None
+
+
+def topics_of(workflow: str, nodes: tuple[NodePlan, ...]) -> tuple[TopicPlan, ...]:
+    """Return every topic but the changelogs; those of options nobody uses are not made, so they are not here."""
 
     def topic(name: str, purpose: TopicPurpose, retention_ms: int = FOR_EVER) -> TopicPlan:
         return TopicPlan(name, purpose, "delete", retention_ms)
+
+    def lease(node: NodePlan, plan: LeasePlan) -> TopicPlan:
+        # A router's decisions are asked for by whoever holds a lease, however old: only what is expired may go.
+        purpose: TopicPurpose = "routes" if node.kind == "router" else "effects"
+        return topic(plan.topic, purpose, FOR_EVER if plan.ttl_ms is None else max(plan.ttl_ms, MONTH_MS))
 
     return (
         topic(naming.input_topic(workflow), "input"),
         topic(naming.control_topic(workflow), "control", MONTH_MS),
         topic(naming.run_topic(workflow), "run"),
         *(topic(node.topic, "journal") for node in nodes),
+        *(topic(node.requests_topic, "requests", MONTH_MS) for node in nodes if node.requests_topic),
+        *(lease(node, node.lease) for node in nodes if node.lease),
         topic(naming.retry_topic(workflow), "retry", MONTH_MS),
         topic(naming.dead_letter_topic(workflow), "dead-letter"),
         topic(naming.output_topic(workflow), "output"),
+        *((topic(naming.tokens_topic(workflow), "tokens", TOKENS_MS),) if any(node.stream for node in nodes) else ()),
     )
 
 
-def _tables(spec: WorkflowSpec, nodes: tuple[NodePlan, ...]) -> tuple[TablePlan, ...]:
-    ledger = (naming.LEDGER_TABLE,) if spec.budget or spec.daily_budget else ()
-    names = (*(node.table for node in nodes), naming.RUN_TABLE, naming.TIMERS_TABLE, *ledger)
-    return tuple(TablePlan(name, naming.changelog_topic(spec.id, name)) for name in names)
+def tables_of(workflow: str, nodes: tuple[NodePlan, ...], has_ledger: bool) -> tuple[TablePlan, ...]:
+    """Return every table: the nodes', those of their items and leases, and the workflow's own."""
+    ledger = (naming.LEDGER_TABLE,) if has_ledger else ()
+    items = (node.for_each.table for node in nodes if node.for_each)
+    leases = (node.lease.table for node in nodes if node.lease)
+    names = (*(node.table for node in nodes), *items, *leases, naming.RUN_TABLE, naming.TIMERS_TABLE, *ledger)
+    return tuple(TablePlan(name, naming.changelog_topic(workflow, name)) for name in names)
 
 
 def _budget(spec: BudgetSpec | None) -> Budget | None:

@@ -17,6 +17,7 @@ from topology.place import Place
 from topology.plan import DEFAULT_PARTITIONS, WorkflowPlan
 from topology.references import References, check_references
 from topology.resources import Resources, input_schema_of, load_resources
+from topology.routes import check_routes
 from topology.rules import check_node, check_workflow
 from topology.spec import WorkflowSpec
 from topology.yaml_tree import YamlTree, parse_yaml
@@ -60,7 +61,8 @@ def _load(place: Place, tree: YamlTree, read: Read, partitions: int) -> Loaded:
     references = check_references(place, graph, parsed.nodes, resources)
     confidence = [place.diagnostic(*found) for found in check_confidence(parsed.nodes, resources.schemas)]
     errors = [Diagnostic(str(place.path), problem.line, problem.col, problem.message) for problem in tree.problems]
-    errors += [place.diagnostic(finding) for finding in [*parsed.findings, *graph_findings, *_rules(parsed, tree.data)]]
+    findings = [*parsed.findings, *graph_findings, *_rules(parsed, tree.data), *check_routes(graph, parsed.nodes)]
+    errors += [place.diagnostic(finding) for finding in findings]
     errors += [*resources.errors, *references.errors, *(found for found in confidence if found.severity == "error")]
     if partitions < 1:
         errors.append(Diagnostic(str(place.path), 1, 1, f"there must be at least 1 partition, not {partitions}"))

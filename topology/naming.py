@@ -69,9 +69,39 @@ def output_topic(workflow: str) -> str:
     return legal_topic(f"{workflow}.output")
 
 
+def tokens_topic(workflow: str) -> str:
+    """What models say while they say it."""
+    return legal_topic(f"{workflow}.tokens")
+
+
+def requests_topic(workflow: str, node: str) -> str:
+    """Work of the external `node` for somebody else's app."""
+    return legal_topic(f"{workflow}.{_part(node)}.requests")
+
+
+def routes_topic(workflow: str, node: str) -> str:
+    """Decisions of the router `node`, by what they were made on."""
+    return legal_topic(f"{workflow}.{_part(node)}.routes")
+
+
+def effects_topic(workflow: str, node: str) -> str:
+    """What `node` has done, by idempotency key."""
+    return legal_topic(f"{workflow}.{_part(node)}.effects")
+
+
 def node_table(node: str) -> str:
     """The table of `node`'s rows."""
     return _part(node)
+
+
+def items_table(node: str) -> str:
+    """The table of the rows of `node`'s items, by run and index."""
+    return f"{_part(node)}.items"
+
+
+def leases_table(node: str) -> str:
+    """The table of what `node` does once per key."""
+    return f"{_part(node)}.leases"
 
 
 RUN_TABLE = "run"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from topology.parse import NODES, Finding
 from topology.spec import BaseNode
 
-KINDS_NOT_YET = ("router", "review", "external")
+KINDS_NOT_YET = ("review", "external")
 """Take a kind out when it runs."""
 
 _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
@@ -15,6 +15,9 @@ _WHEN_TRUE: Callable[[object], bool] = bool
 
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
     "on_low_confidence": lambda value: value == "review",
+    "review": _ALWAYS,
+    "cache_ttl_s": _ALWAYS,
+    "executor": lambda value: value == "process",
     "batch": _ALWAYS,
     "for_each": _ALWAYS,
     "max_items": _ALWAYS,

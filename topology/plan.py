@@ -8,6 +8,7 @@ from typing import Any, Literal
 NodeKind = Literal["llm", "function", "router", "review", "external"]
 Join = Literal["all_success", "any_success", "all_done"]
 OnLowConfidence = Literal["stop", "fallback", "review"]
+Executor = Literal["thread", "process"]
 RunIdFrom = Literal["auto", "key", "ce_id", "offset"]
 TopicPurpose = Literal[
     "input", "control", "run", "journal", "retry", "dead-letter", "output", "tokens", "requests", "routes", "effects"
@@ -64,6 +65,72 @@ class FunctionPlan:
     module: str | None
     name: str
     reference: str = ""
+    executor: Executor = "thread"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The route taken when a condition (CEL) holds."""
+
+    when: str
+    route: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPlan:
+    """How a router decides: the first rule that holds, else its model (the node's `llm`), else `default_route`.
+
+    `routes` maps names to descriptions for the prompt ("" for none); an answer below `min_confidence` is not used.
+    """
+
+    rules: tuple[Rule, ...]
+    routes: dict[str, str]
+    default_route: str | None
+    min_confidence: float | None
+
+
+OnTimeout = Literal["reject", "approve", "escalate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPlan:
+    """What a person is asked: who first, who after `timeout_ms`, and what an edit must look like (None: no edit)."""
+
+    assignees: tuple[str, ...]
+    on_timeout: OnTimeout
+    escalate_to: tuple[str, ...]
+    timeout_ms: int
+    form_schema: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """How many inputs a handler gets at once, and how long the first of them waits for others."""
+
+    max_size: int
+    max_wait_ms: int
+
+
+OnItemError = Literal["fail", "drop", "keep_error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForEachPlan:
+    """The list (CEL) whose items the node works on one by one, in the rows of `table`."""
+
+    items: str
+    max_items: int
+    on_item_error: OnItemError
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeasePlan:
+    """Work that is done once per key: where keys meet (`topic`), what is known of them (`table`), how long it holds (None: for good)."""
+
+    topic: str
+    table: str
+    ttl_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +156,14 @@ class NodePlan:
     table: str
     llm: LlmPlan | None = None
     function: FunctionPlan | None = None
+    router: RouterPlan | None = None
+    review: ReviewPlan | None = None
+    batch: BatchPlan | None = None
+    for_each: ForEachPlan | None = None
+    lease: LeasePlan | None = None
+    requests_topic: str | None = None
+    stream: bool = False
+    background: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ from topology.yaml_tree import DocPath
 
 ITEM_NAMES = frozenset({"item", "index"})
 """What a node with `for_each` sees beside `input` and its ancestors."""
+ROUTES = "routes"
+"""What a router's prompt sees beside `input` and its ancestors."""
 ROUTER_FIELDS = frozenset({"route", "confidence", "by"})
 FOR_EACH_FIELDS = frozenset({"items"})
 
@@ -115,7 +117,8 @@ class _Checker:
     def _check_prompt(self, node: BaseNode, prompt: Prompt) -> frozenset[str]:
         template = prompt.template
         file = str(self._place.file(template.path))
-        items = ITEM_NAMES if node.for_each else frozenset()
+        items = ITEM_NAMES if node.for_each else frozenset({ROUTES}) if isinstance(node, RouterNode) else frozenset()
+        items -= self._graph.ancestors.get(node.id, frozenset())
         for name, line in template.names.items():
             message = None if name in items else self._complaint(node, name, None)
             if message:

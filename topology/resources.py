@@ -36,6 +36,7 @@ class Resources:
     input_schema: Schema | None = None
     prompts: dict[str, Prompt] = field(default_factory=dict)
     schemas: dict[str, Schema] = field(default_factory=dict)
+    forms: dict[str, Schema] = field(default_factory=dict)
     handlers: dict[str, FunctionPlan] = field(default_factory=dict)
     errors: list[Diagnostic] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ class _Loader:
             case RouterNode(prompt_template=str(template)):
                 self._load_prompt(node.id, template, (*path, "prompt_template"))
             case ReviewNode(form_schema=str(schema)):
-                self._schema(schema, (*path, "form_schema"))
+                self._load_form(node.id, schema, (*path, "form_schema"))
             case FunctionNode():
                 self._load_handler(node, (*path, "handler"))
 
@@ -99,6 +100,11 @@ class _Loader:
         except TemplateError as error:
             self._found.errors.append(Diagnostic(file, error.line, 1, error.message))
         return None
+
+    def _load_form(self, node: str, relative: str, path: DocPath) -> None:
+        schema = self._schema(relative, path)
+        if schema is not None:
+            self._found.forms[node] = schema
 
     def _load_output_schema(self, node: LlmNode, path: DocPath) -> None:
         if node.output_schema is None:
@@ -145,7 +151,9 @@ class _Loader:
             self._say(path, f"node {node.id!r}: handler {handler.file!r}: {error.message}")
             return
         absolute = None if handler.file is None else os.path.abspath(self._place.file(handler.file))
-        self._found.handlers[node.id] = FunctionPlan(absolute, handler.module, handler.name, node.handler)
+        self._found.handlers[node.id] = FunctionPlan(
+            absolute, handler.module, handler.name, node.handler, node.executor
+        )
 
     def _text(self, relative: str, path: DocPath) -> str | None:
         if PurePosixPath(relative).is_absolute() or Path(relative).is_absolute():

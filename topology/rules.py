@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from topology.parse import NODES, Finding
-from topology.spec import BaseNode, BudgetSpec, FunctionNode, LlmNode, ReviewNode, RouterNode, WorkflowSpec
+from topology.spec import BaseNode, BudgetSpec, FunctionNode, LlmNode, ReviewNode, ReviewSpec, RouterNode, WorkflowSpec
 from topology.yaml_tree import DocPath
 
 PARAMS_OF_ITS_OWN = frozenset(
@@ -67,7 +67,7 @@ def _complaints(node: BaseNode) -> Iterator[Complaint]:
         case RouterNode():
             yield from _router(node)
         case ReviewNode():
-            yield from _repeated("assignees", node.assignees)
+            yield from _review(node)
 
 
 def _unspecified(node: BaseNode) -> Iterator[Complaint]:
@@ -78,8 +78,12 @@ def _unspecified(node: BaseNode) -> Iterator[Complaint]:
         yield ("batch",), "batch and for_each do not go together yet"
     if node.idempotency_key is not None and (batch or review):
         yield ("idempotency_key",), f"idempotency_key is not for {'review' if review else 'batch'} nodes yet"
-    if node.for_each is not None and review:
-        yield ("for_each",), "for_each is not for review nodes yet"
+    if node.for_each is not None and (review or isinstance(node, RouterNode)):
+        yield ("for_each",), f"for_each is not for {'review' if review else 'router'} nodes yet"
+    if node.for_each is not None and isinstance(node, LlmNode) and node.on_low_confidence == "review":
+        yield ("for_each",), "for_each does not go together with on_low_confidence: review yet"
+    if isinstance(node, RouterNode) and node.idempotency_key is not None:
+        yield ("idempotency_key",), "idempotency_key is not for router nodes: cache_ttl_s reuses decisions"
 
 
 def _llm(node: LlmNode) -> Iterator[Complaint]:
@@ -87,6 +91,11 @@ def _llm(node: LlmNode) -> Iterator[Complaint]:
         yield ("on_low_confidence",), "on_low_confidence needs min_confidence"
     if node.on_low_confidence == "fallback" and not node.fallback_models:
         yield ("on_low_confidence",), "on_low_confidence: fallback needs fallback_models"
+    if node.review is not None:
+        if node.on_low_confidence != "review":
+            yield ("review",), "review needs on_low_confidence: review"
+        for (key, *rest), message in _review(node.review):
+            yield ("review", key, *rest), message
     if node.model in node.fallback_models:
         yield (
             ("fallback_models", node.fallback_models.index(node.model)),
@@ -98,6 +107,15 @@ def _llm(node: LlmNode) -> Iterator[Complaint]:
     for key, value in node.params.items():
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             yield ("params", key), f"params: {key!r} has more than 64 bits"
+
+
+def _review(spec: ReviewNode | ReviewSpec) -> Iterator[Complaint]:
+    yield from _repeated("assignees", spec.assignees)
+    yield from _repeated("escalate_to", spec.escalate_to)
+    if spec.on_timeout == "escalate" and not spec.escalate_to:
+        yield ("on_timeout",), "on_timeout: escalate needs escalate_to: who is asked then"
+    if spec.on_timeout != "escalate" and spec.escalate_to:
+        yield ("escalate_to",), "escalate_to needs on_timeout: escalate"
 
 
 def _router(node: RouterNode) -> Iterator[Complaint]:

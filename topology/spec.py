@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from topology.plan import Join, RunIdFrom
+from topology.plan import Executor, Join, OnItemError, OnLowConfidence, OnTimeout, RunIdFrom
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
@@ -50,6 +50,15 @@ class RuleSpec(Strict):
     route: Text
 
 
+class ReviewSpec(Strict):
+    """Who decides on an answer in doubt, and until when; a week unless told otherwise. An edit must fit the node's `output_schema`."""
+
+    assignees: list[Text] = []
+    timeout_ms: Milliseconds = 7 * DAY_MS
+    on_timeout: OnTimeout = "reject"
+    escalate_to: list[Text] = []
+
+
 class BaseNode(Strict):
     """What every kind of node has."""
 
@@ -64,7 +73,8 @@ class BaseNode(Strict):
     idempotency_key: Text | None = None
     for_each: Text | None = None
     max_items: Count | None = None
-    on_item_error: Literal["fail", "drop", "keep_error"] | None = None
+    on_item_error: OnItemError | None = None
+    background: bool = False
 
 
 class LlmNode(BaseNode):
@@ -76,12 +86,12 @@ class LlmNode(BaseNode):
     output_schema: Text | None = None
     fallback_models: list[Text] = []
     min_confidence: Share | None = None
-    on_low_confidence: Literal["stop", "fallback", "review"] | None = None
+    on_low_confidence: OnLowConfidence | None = None
+    review: ReviewSpec | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     params: dict[str, Any] = {}
     stream: bool = False
-    background: bool = False
 
 
 class FunctionNode(BaseNode):
@@ -89,6 +99,7 @@ class FunctionNode(BaseNode):
 
     type: Literal["function"]
     handler: Text
+    executor: Executor = "thread"
     batch: BatchSpec | None = None
 
 
@@ -111,7 +122,8 @@ class ReviewNode(BaseNode):
     type: Literal["review"]
     assignees: list[Text] = []
     timeout_ms: Milliseconds = 7 * DAY_MS
-    on_timeout: Literal["reject", "approve", "escalate"] = "reject"
+    on_timeout: OnTimeout = "reject"
+    escalate_to: list[Text] = []
     form_schema: Text | None = None
 
 

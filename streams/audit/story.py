@@ -100,10 +100,12 @@ class NodeStory:
                 self.due = max(self.due, record.seq - 1)  # the next model is asked without a wait
             case AttemptFailed():
                 self._execution(record, at, findings)
+            case Succeeded(attempt=0):
+                self._end(record, at, findings)  # decided by the node's agent, without an attempt
             case Succeeded():
                 self._execution(record, at, findings)
                 self._end(record, at, findings)
-            case _:
+            case Failed() | Skipped() | Cancelled():
                 self._end(record, at, findings)
 
     def _due(self, record: AttemptDue, at: Position, findings: Findings) -> None:

@@ -32,6 +32,12 @@ class CompiledNode:
     deadline_ms: int | None = None
     prompt: Prompt | None = None
     prices: Prices = field(default_factory=dict)
+    rules: tuple[Condition, ...] = ()
+
+    @property
+    def evaluates(self) -> bool:
+        """Say whether any expression is evaluated on what the node sees before it begins."""
+        return bool(self.when or self.idempotency_key or self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         plan.deadline_ms,
         Prompt(node) if plan.has_ledger and node.llm is not None else None,
         prices,
+        tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
     )
 
 

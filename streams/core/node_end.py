@@ -7,11 +7,9 @@ from dataclasses import replace
 from schemas.records import (
     STATUS_OF,
     CallLost,
-    Cancelled,
     ErrorInfo,
     Failed,
     NodeRow,
-    Skipped,
     Succeeded,
     Terminal,
 )
@@ -34,7 +32,7 @@ def fail(context: Context, row: NodeRow, error: ErrorInfo) -> Transition:
     return close(context, row, failed)
 
 
-def close(context: Context, row: NodeRow, record: Failed | Skipped | Cancelled) -> Transition:
+def close(context: Context, row: NodeRow, record: Terminal) -> Transition:
     """Write the node's own end to its journal; it takes effect when read back as the first, for a result may be ahead of it."""
     plan = context.node.plan
     return Transition(

@@ -23,13 +23,18 @@ _FEEDBACK = {
 """What the next attempt tells the model, by the kind of the previous error; for other kinds it has nothing to learn."""
 
 
+ROUTES = "routes"
+"""What a router's prompt calls its routes: names and descriptions. One that does not name them has them added at its end."""
+
+
 class Prompt:
-    """The prompt of one llm node, compiled."""
+    """The prompt of one node that asks a model, compiled."""
 
     def __init__(self, node: NodePlan) -> None:
         assert node.llm is not None, node.id  # noqa: S101 - the compiler's promise
         self._names = (INPUT, *node.reads)
         self._template = compile_template(node.llm.prompt, node.llm.prompt_path)
+        self._routes = None if node.router is None else node.router.routes
         schema = {} if node.llm.output_schema is None else node.llm.output_schema
         self._beside = len(json.dumps([schema, node.llm.params], default=str))
 
@@ -38,13 +43,19 @@ class Prompt:
 
         A node without an output is None in the template, so that it can ask for it.
         """
-        prompt = self._template.render({**dict.fromkeys(self._names), **inputs})
+        prompt = self._template.render({ROUTES: self._routes, **dict.fromkeys(self._names), **inputs})
+        if self._routes is not None and ROUTES not in self._template.names:
+            prompt = f"{prompt}\n\nRoutes:\n{_listed(self._routes)}"
         feedback = feedback_on(previous)
         return (prompt,) if feedback is None else (prompt, feedback)
 
     def most_prompt_tokens(self, messages: tuple[str, ...]) -> int:
         """Return a bound of the prompt's tokens: a token is at least a byte of the messages, their envelope and the schema."""
         return sum(len(text.encode(errors="replace")) + _ENVELOPE for text in messages) + self._beside
+
+
+def _listed(routes: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {said}" if said else f"- {name}" for name, said in routes.items())
 
 
 _ENVELOPE = len('{"role":"user","content":""},')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.records import AttemptDue, RetryScheduled, RunRow, TimerRow
+from schemas.records import AttemptDue, RetryScheduled, RunRow, TimedOut, TimerRow
 from streams.core.transition import NOTHING, Transition, send
 from topology.plan import WorkflowPlan
 
@@ -26,13 +26,15 @@ def schedule(row: TimerRow | None, record: RetryScheduled) -> Transition:
     """Return the timer's row; a repeat of the record changes nothing."""
     if row is not None:
         return NOTHING
-    due = TimerRow(record.run_id, record.node, record.epoch, record.seq, RETRY, record.due_at, record.traceparent)
+    due = TimerRow(record.run_id, record.node, record.epoch, record.seq, record.kind, record.due_at, record.traceparent)
     return Transition(row=due)
 
 
 def fire(row: TimerRow, journal: str) -> Transition:
-    """Return `AttemptDue` for the node's journal; the row goes once that is acknowledged."""
-    due = AttemptDue(row.run_id, row.node, row.epoch, row.seq, row.due_at)
+    """Return `AttemptDue`, or `TimedOut`, for the node's journal; the row goes once that is acknowledged."""
+    due: AttemptDue | TimedOut = AttemptDue(row.run_id, row.node, row.epoch, row.seq, row.due_at)
+    if row.kind != RETRY:
+        due = TimedOut(row.run_id, row.node, row.epoch, row.seq, row.kind, row.due_at)
     return Transition(delete=True, sends=(send(journal, due, row.node, row.epoch, row.seq, row.traceparent),))
 
 

@@ -102,7 +102,7 @@ def _is_last_chance(plan: NodePlan, row: NodeRow) -> bool:
 
 
 async def _within(plan: NodePlan, work: Awaitable[Outcome]) -> Outcome:
-    calls = plan.kind == "llm"
+    calls = plan.llm is not None
     unknown = None if calls else 0.0  # what a call cost that nobody heard the end of; other nodes cost nothing
     try:
         async with asyncio.timeout((plan.timeout_ms + (PROVIDER_GRACE_MS if calls else 0)) / 1000):

@@ -152,7 +152,7 @@ class Processor:
         found = self._decode(record)
         if not isinstance(found, RetryScheduled):
             return
-        key = timer_agent.timer_key(found.run_id, found.node, found.epoch, found.seq, timer_agent.RETRY)
+        key = timer_agent.timer_key(found.run_id, found.node, found.epoch, found.seq, found.kind)
         row = cast("TimerRow | None", self.tables.get(TIMERS_TABLE, record.partition, key))
         transition = timer_agent.schedule(row, found)
         if isinstance(transition.row, TimerRow):

@@ -8,6 +8,7 @@ from streams.core.outcome import Failed, NodeError, NodeInput, Outcome
 from streams.nodes.function import FunctionNode
 from streams.nodes.llm import LlmNode
 from streams.nodes.resources import Resources
+from streams.nodes.router import RouterNode
 from streams.providers.redact import safe_message
 from topology.plan import NodePlan
 
@@ -44,5 +45,7 @@ def build(node: NodePlan, workflow_id: str, resources: Resources) -> Node:
             return GuardedNode(LlmNode(node, resources), resources)
         case "function":
             return GuardedNode(FunctionNode(node, workflow_id, resources), resources)
+        case "router" if node.llm is not None:
+            return GuardedNode(RouterNode(node, resources), resources)
         case kind:
             raise NotImplementedError(f"node {node.id!r}: kind {kind!r} does not run on the executor")

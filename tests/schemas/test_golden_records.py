@@ -41,6 +41,22 @@ IDS = {
     "refused": 1_000_025,
     "ledger_row": 1_000_026,
     "day_row": 1_000_027,
+    "succeeded_3": 1_000_028,
+    "attempt_failed_3": 1_000_029,
+    "retry_scheduled_2": 1_000_030,
+    "node_row_3": 1_000_031,
+    "run_row_3": 1_000_032,
+    "timed_out": 1_000_033,
+    "review_requested": 1_000_034,
+    "review_submitted": 1_000_035,
+    "decided": 1_000_036,
+    "result_received": 1_000_037,
+    "item_started": 1_000_038,
+    "lease_granted": 1_000_039,
+    "lease_requested": 1_000_040,
+    "lease_returned": 1_000_041,
+    "lease_row": 1_000_042,
+    "waiter_row": 1_000_043,
 }
 
 

@@ -1,0 +1,21 @@
+"""What a node does once it may run: each kind begins its work in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.records import NodeRow
+from streams.core.node_attempts import launch
+from streams.core.node_context import Context
+from streams.core.router import decide_by_rule
+from streams.core.transition import Transition
+
+
+def begin(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transition:
+    """Set a node to work that every source has ended for; ExpressionError if an expression of its own cannot be evaluated."""
+    if context.node.plan.router is not None:
+        decided = decide_by_rule(context, row, inputs)
+        if decided is not None:
+            return decided
+    return launch(context, row)
