@@ -18,7 +18,7 @@ def engine_of(plan: WorkflowPlan, resources: Resources, config: EngineConfig) ->
         HandlerImportError: a handler that does not import, with file and line.
         ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
     """
-    nodes = {node.id: build(node, plan.id, resources) for node in plan.nodes}
+    nodes = {node.id: build(node, plan.id, resources) for node in plan.nodes if node.executes}
     return Engine(compile_workflow(plan, prices_of(plan, resources)), nodes, config)
 
 

@@ -137,7 +137,7 @@ class TopologyTestDriver:
         self.jitter = jitter
         self.executions: list[NodeInput] = []
         self._workflow = compile_workflow(plan, prices)
-        self._nodes = {n.id: (nodes or {}).get(n.id) or _built(build_node, n) for n in plan.nodes}
+        self._nodes = {n.id: (nodes or {}).get(n.id) or _built(build_node, n) for n in plan.nodes if n.executes}
         self._topic_of = _topic_names(plan)
         self._changelog_of = {table.name: table.changelog for table in plan.tables}
         self.log = MemoryLog(lambda: self.now)
@@ -299,6 +299,7 @@ class TopologyTestDriver:
         return [
             (node.table, partition, key)
             for node in self.plan.nodes
+            if node.executes
             for partition in range(PARTITIONS)
             for key, row in self._tables.rows(node.table, partition)
             if isinstance(row, NodeRow) and row.status == "running" and row.incarnation != self._incarnation

@@ -166,6 +166,11 @@ class NodePlan:
     background: bool = False
 
     @property
+    def executes(self) -> bool:
+        """Say whether its attempts run on the worker's executor: others are answered by people, other apps, or a rule."""
+        return self.kind in ("llm", "function") or self.llm is not None
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The nodes whose journals it consumes besides its own and the run's."""
         return self.dependencies + tuple(r for r in self.reads if r not in self.dependencies)

@@ -99,7 +99,7 @@ class Launcher:
     def _is_orphan(self, node: str, row: NodeRow, live: frozenset[str]) -> bool:
         """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""
         key = (node, row.run_id, row.epoch, row.seq)
-        if key in self._executor or key in self._ended:
+        if not self._plans[node].executes or key in self._executor or key in self._ended:
             return False
         overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < self._clock()
         return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
