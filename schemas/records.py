@@ -474,7 +474,8 @@ class NodeRow:
     those before it. `epochs` has the epoch of each source that was reopened, `opened` the last one opened, `ahead` records
     that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order; `last_raw` is
     the beginning of the model's last answer that could not be used. `items` is how many items a `for_each` node works on, `item` what one
-    of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work.
+    of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work; `answered_by`
+    where the answer of an external app to the attempt stood.
     """
 
     run_id: str
@@ -510,6 +511,7 @@ class NodeRow:
     item: Json | None = None
     review: ReviewState | None = None
     lease: LeaseStatus | None = None
+    answered_by: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,7 @@ NODE_KINDS: Mapping[str, Record] = {
         item=Json('{"page":3}'),
         review=ReviewState(2, "ef" * 32, SHOWN, AT + 9, "ab" * 32, 1, 17, Position("wf.control", 0, 8)),
         lease="held",
+        answered_by=Position("wf.control", 2, 3),
     ),
     "run_row_3": RunRow("order 7", nodes={"approve": NodeOutcome("waiting", chain="ab" * 32)}),
     "timed_out": TimedOut("order 7", "approve", 4, 2, "review", AT + 9),

@@ -6,7 +6,7 @@ from typing import Any
 
 from topology import naming
 from topology.compile import tables_of, topics_of
-from topology.plan import LlmPlan, NodePlan, RetryPolicy, WorkflowPlan
+from topology.plan import LlmPlan, NodePlan, RetryPolicy, RouterPlan, Rule, WorkflowPlan
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -55,6 +55,18 @@ def llm(*models: str, **changes: Any) -> dict[str, Any]:
     """Return the fields that make a node of `plan_of` an llm node."""
     plan = LlmPlan(models or ("m1",), "Say {{ input.n }}", "p.j2", None, 100, None, {})
     return {"kind": "llm", "llm": replace(plan, **changes)}
+
+
+def external(node: str, workflow: str = "wf") -> dict[str, Any]:
+    """Return the fields that make `node` of `plan_of` an external node."""
+    return {"kind": "external", "requests_topic": naming.requests_topic(workflow, node)}
+
+
+def router(*rules: tuple[str, str], default: str | None = "other", model: bool = False) -> dict[str, Any]:
+    """Return the fields that make a node of `plan_of` a router: rules as (condition, route)."""
+    routes = dict.fromkeys([*(route for _, route in rules), *([default] if default else [])], "")
+    plan = RouterPlan(tuple(Rule(when, route) for when, route in rules), routes, default, None)
+    return {**(llm() if model else {}), "kind": "router", "router": plan}
 
 
 def _node(workflow: str, node: str, needs: tuple[str, ...], reads: tuple[str, ...]) -> NodePlan:

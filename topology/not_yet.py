@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from topology.parse import NODES, Finding
 from topology.spec import BaseNode
 
-KINDS_NOT_YET: tuple[str, ...] = ("review", "external")
+KINDS_NOT_YET: tuple[str, ...] = ("review",)
 """Take a kind out when it runs."""
 
 _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731

@@ -15,7 +15,9 @@ from schemas.records import (
     Record,
     RedriveRequested,
     Refused,
+    ResultReceived,
     RetryScheduled,
+    ReviewSubmitted,
     RunRecord,
 )
 from streams.audit.layout import Layout
@@ -90,7 +92,7 @@ class Envelope:
         kind = type(record).__name__
         node, epoch, seq = getattr(record, "node", "run"), getattr(record, "epoch", 0), getattr(record, "seq", 0)
         match record:
-            case RedriveRequested() | Refused():
+            case RedriveRequested() | Refused() | ReviewSubmitted() | ResultReceived():
                 at = record.source
                 wanted = f"{record.run_id}/{node}/{at.topic}/{at.partition}/{at.offset}/{kind}"
             case EpochOpened():

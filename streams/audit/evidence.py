@@ -16,6 +16,7 @@ from schemas.records import (
     Position,
     RedriveRequested,
     Refused,
+    ResultReceived,
     RetryScheduled,
     RunRecord,
     Started,
@@ -23,7 +24,7 @@ from schemas.records import (
 from streams.audit.checks.limits import DAY, over_limit
 from streams.audit.envelope import Envelope
 from streams.audit.layout import Layout
-from streams.audit.public import Cause, DeadLetter, Input, dead_letter_of, input_of, result_of
+from streams.audit.public import Cause, DeadLetter, Input, dead_letter_of, input_of, request_of, result_of
 from streams.audit.report import Findings
 from streams.audit.runs import RunStory, start_of
 from streams.audit.snapshot import Entry, Extent, Place
@@ -42,8 +43,8 @@ class Evidence:
         self.inputs: dict[Cause, Input] = {}
         self.commands: dict[Cause, Input] = {}
         self.dead_letters: list[DeadLetter] = []
-        self.scheduled: set[tuple[str, str, int, int]] = set()
-        """(run, node, epoch, seq) of every retry."""
+        self.scheduled: set[tuple[str, str, int, int, str]] = set()
+        """(run, node, epoch, seq, kind) of everything that waits for time."""
         self._muted = Findings()
         self._envelope = Envelope(layout, self.findings)
         self._changelogs: dict[Place, Changelog] = {}
@@ -64,6 +65,8 @@ class Evidence:
                 self._on_changelog(entry)
             case "output":
                 self._on_result(entry)
+            case "requests":
+                self._on_request(entry)
             case "dead-letter":
                 self.dead_letters.append(dead_letter_of(entry))
             case _:
@@ -125,12 +128,12 @@ class Evidence:
         run = self._run(record.run_id, entry)  # type: ignore[union-attr]
         run.unsettled = run.unsettled or not self.consumed(at)
         if isinstance(record, RetryScheduled):
-            self.scheduled.add((run.run_id, record.node, record.epoch, record.seq))
+            self.scheduled.add((run.run_id, record.node, record.epoch, record.seq, record.kind))
         elif isinstance(record, RunRecord):
             _on_run_record(run, record, at)
         else:
             found = cast("NodeRecord", record)
-            if isinstance(found, Refused):
+            if isinstance(found, Refused | ResultReceived):
                 run.commands.append(found.source)
                 return
             story = run.nodes.setdefault((sys.intern(found.node), found.epoch), NodeStory())
@@ -149,6 +152,14 @@ class Evidence:
         epoch = result.epoch if isinstance(result.epoch, int) else -1
         self._envelope.check_ids(entry, ce_id(run_id, "run", epoch, 0, "Result"), "Result")
         self._run(run_id, entry).results.append(result)
+
+    def _on_request(self, entry: Entry) -> None:
+        found = request_of(entry)
+        if found is None:
+            self.findings.add("g.undecodable", entry.position, "a request is a JSON object that names its run and node")
+            return
+        if found.encode() != entry.key:
+            self.findings.add("g.key", entry.position, f"the key is {entry.key!r}, the run id {found!r}")
 
     def _run(self, run_id: str, entry: Entry) -> RunStory:
         found = self.runs.get(run_id)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from topology import naming
 
-Role = Literal["input", "control", "run", "journal", "retry", "dead-letter", "output", "changelog"]
+Role = Literal["input", "control", "run", "journal", "requests", "retry", "dead-letter", "output", "changelog"]
 
 CONSUMED: frozenset[Role] = frozenset({"input", "control", "run", "journal", "retry", "output"})
 """What the workflow's group commits positions of; in the output topic: up to where results are known to a durable row."""
@@ -16,7 +16,7 @@ CONSUMED: frozenset[Role] = frozenset({"input", "control", "run", "journal", "re
 CO_PARTITIONED: frozenset[Role] = frozenset({"run", "journal", "retry", "output", "changelog"})
 """Where a run has one and the same partition."""
 
-EFFECTS: frozenset[Role] = frozenset({"changelog", "dead-letter", "output"})
+EFFECTS: frozenset[Role] = frozenset({"changelog", "dead-letter", "output", "requests"})
 """What is only ever written because of records in the other topics."""
 
 PartitionOf = Callable[[bytes, int], int]
@@ -55,6 +55,7 @@ def layout_of(workflow: str, topics: Mapping[str, int], partition_of: PartitionO
         naming.control_topic(workflow): "control",
         naming.run_topic(workflow): "run",
         **dict.fromkeys(journals, "journal"),
+        **dict.fromkeys((naming.requests_topic(workflow, node) for node in nodes), "requests"),
         naming.retry_topic(workflow): "retry",
         naming.dead_letter_topic(workflow): "dead-letter",
         naming.output_topic(workflow): "output",

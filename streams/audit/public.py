@@ -75,6 +75,13 @@ def result_of(entry: Entry) -> tuple[str | None, Result] | None:
     return run_id if isinstance(run_id, str) else None, result
 
 
+def request_of(entry: Entry) -> str | None:
+    """Return the run id of a request for an external app, None if it is no request."""
+    body = _object(entry.value)
+    run_id = None if body is None else body.get("run_id")
+    return run_id if isinstance(run_id, str) else None
+
+
 def dead_letter_of(entry: Entry) -> DeadLetter:
     """Return what is kept of a dead letter."""
     said = {name: header(entry.headers, names.ERROR + name) for name in ("kind", "message", "node", "attempt")}

@@ -6,14 +6,14 @@ from typing import Any
 
 from schemas import headers as names
 from schemas.codec import dumps, loads
-from schemas.headers import header, headers_of
+from schemas.headers import header
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
 from schemas.records import Cancelled, CancelRequested, Json, RedriveRequested, Refused, Started
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
 from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
-from streams.core.refusal import refused
+from streams.core.submissions import Unusable, epoch_of, node_of, result_received, submitted
 from streams.core.transition import Moment, Send, send
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
@@ -65,10 +65,14 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
                 return _cancel(plan, run_id, record, moment)
             case "redrive":
                 return (_redrive(plan, run_id, value, record, moment),)
+            case "result":
+                return (result_received(plan, run_id, value, record, moment),)
             case _:
                 raise Poison("control", f"not in effect yet: control record of type {kind!r}")
     except Poison as why:
         return (poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why)),)
+    except Unusable as why:
+        return (poison(plan.topic("dead-letter"), plan.id, record, "control", str(why)),)
 
 
 def _cancel(plan: WorkflowPlan, run_id: str, record: Inbound, moment: Moment) -> tuple[Send, ...]:
@@ -82,34 +86,17 @@ def _cancel(plan: WorkflowPlan, run_id: str, record: Inbound, moment: Moment) ->
 
 def _redrive(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
     """Return `RedriveRequested` for the run agent, or `Refused` for the node's journal if the edit cannot be what the node sees."""
-    node, epoch, edit = _target(plan, value), value.get("epoch"), value.get("edit")
+    node, epoch, edit = node_of(plan, value), epoch_of(value), value.get("edit")
     by = value.get("requested_by")
     by = cut(by, MAX_KEY) if isinstance(by, str) else None
-    if epoch is not None and (not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < 2**62):
-        raise Poison("control", '"epoch" is not a number of an epoch')
     why = None if edit is None else _edit_refused(plan, node, edit)
     if why is not None:
-        return refused(
-            plan, node.topic, Refused(run_id, node.id, epoch or 0, "redrive", why, by, moment.now, record.position)
+        return submitted(
+            plan.id, node.topic, Refused(run_id, node.id, epoch or 0, "redrive", why, by, moment.now, record.position)
         )
     text = None if edit is None else dumps(edit)
     requested = RedriveRequested(run_id, node.id, epoch, text, by, moment.now, record.position)
-    at = record.position
-    identity = f"{run_id}/{node.id}/{at.topic}/{at.partition}/{at.offset}/RedriveRequested"
-    headers = {
-        names.CE_ID: identity,
-        names.CE_TYPE: "RedriveRequested",
-        names.TRACEPARENT: traceparent_of(plan.id, run_id),
-    }
-    return Send(plan.topic("run"), run_id.encode(), requested, headers_of(headers))
-
-
-def _target(plan: WorkflowPlan, value: dict[str, Any]) -> NodePlan:
-    name = value.get("node")
-    found = next((node for node in plan.nodes if node.id == name), None)
-    if found is None:
-        raise Poison("control", f"a redrive names a node of the workflow: {', '.join(node.id for node in plan.nodes)}")
-    return found
+    return submitted(plan.id, plan.topic("run"), requested)
 
 
 def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any) -> str | None:

@@ -25,13 +25,15 @@ from schemas.records import (
     Json,
     NodeRecord,
     NodeRow,
+    ResultReceived,
     RunRecord,
     Skipped,
     Started,
     Succeeded,
     Terminal,
+    TimedOut,
 )
-from streams.core import node_attempts
+from streams.core import external, node_attempts
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
 from streams.core.limits import MAX_ROW_BYTES, size_of
@@ -70,7 +72,9 @@ def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> T
         return _on_started(context, row, record)
     if isinstance(record, EpochOpened):
         return _hold(row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
-    if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost)):
+    if not isinstance(
+        record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, TimedOut, ResultReceived, CallLost)
+    ):
         return NOTHING  # commands are the run agent's; what was refused or switched is there to be read
     own = record.node == context.node.plan.id
     if not own and not isinstance(record, TERMINAL):
@@ -92,8 +96,8 @@ def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) 
     """
     if isinstance(record, EpochOpened):
         return record.epoch > row.opened and (row.status not in TERMINAL_STATUSES or row.closing)
-    if isinstance(record, CallLost):
-        return False  # it is settled, and nothing else
+    if isinstance(record, CallLost | ResultReceived):
+        return False  # the one is settled and nothing else; the other names an epoch that somebody asked for, or is refused
     own = record.node == context.node.plan.id
     return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
 
@@ -231,6 +235,8 @@ def _unmetered(context: Context, row: NodeRow, record: NodeRecord) -> tuple[Send
 
 
 def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
+    if isinstance(record, ResultReceived):
+        return external.on_result(context, row, record)  # it is refused after the node's end, too
     if row.status in TERMINAL_STATUSES or record.epoch != row.epoch:
         return NOTHING
     match record:
@@ -240,6 +246,8 @@ def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
             return node_attempts.on_deferred(context, row, record)
         case AttemptDue():
             return node_attempts.on_due(context, row, record)
+        case TimedOut():
+            return external.on_timed_out(context, row, record)
         case CallLost():
             return NOTHING
         case _:

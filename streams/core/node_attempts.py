@@ -16,6 +16,7 @@ from schemas.records import (
 )
 from streams.core.compiled import inputs_of
 from streams.core.dead_letter import MAX_CAUSE
+from streams.core.external import ask
 from streams.core.ledger import Cost, Ledger, launch_key
 from streams.core.limits import cut
 from streams.core.node_context import LOW_CONFIDENCE, Context
@@ -61,6 +62,8 @@ def launch(context: Context, row: NodeRow, choice: int | None = None, why: str =
         launched_at=now,
         started_at=now if row.started_at is None else row.started_at,
     )
+    if context.node.plan.requests_topic is not None:
+        return Transition(row=replace(running, answered_by=None), sends=ask(context, running))
     return Transition(row=running, launch=True, sends=switch, ledger=found.ledger)
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from schemas.codec import decode
 from schemas.records import EpochOpened, NodeOutcome, QueuedRedrive, RedriveRequested, Refused, RunRow
-from streams.core.refusal import refused
+from streams.core.submissions import submitted
 from streams.core.timer_agent import deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
@@ -135,4 +135,4 @@ def _refuse(plan: WorkflowPlan, request: RedriveRequested, why: str, now: int) -
         now,
         request.source,
     )
-    return refused(plan, topic, record)
+    return submitted(plan.id, topic, record)

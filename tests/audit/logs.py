@@ -28,6 +28,7 @@ from tests.engine.scripts import (
     unheard,
     unsure,
 )
+from tests.engine.stories_of_kinds import STORIES as KINDS
 from tests.plans import CHAIN, DIAMOND, llm
 from topology.plan import Budget
 
@@ -93,6 +94,7 @@ STORIES: Mapping[str, Story] = {
     "retired": Story(CHAIN, [start(), RETIRE]),
     "retired after a failure": Story(CHAIN, [start(), RETIRE], {"b": broken}),
     "retired, and started again": Story(CHAIN, [start(), RETIRE, start(), start(value={"n": 2}), cancel()]),
+    **{name: Story(s.dag, s.steps, s.special, s.nodes, s.plan) for name, s in KINDS.items()},
 }
 
 

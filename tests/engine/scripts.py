@@ -69,6 +69,14 @@ def redrive(node: str, run_id: str = "r1", **more: Any) -> Step:
     return pipe("control", {"type": "redrive", "run_id": run_id, "node": node, **more})
 
 
+def answer(node: str, run_id: str = "r1", attempt: int = 1, epoch: int = 0, **said: Any) -> Step:
+    """Return a step in which an external app answers, with an `output` unless an `error` is given."""
+    said = said or {"output": {"score": 7}}
+    return pipe(
+        "control", {"type": "result", "run_id": run_id, "node": node, "attempt": attempt, "epoch": epoch, **said}
+    )
+
+
 # ---- nodes: what they answer depends on their input alone, so that a repeated attempt answers the same --------------
 
 
@@ -133,7 +141,7 @@ def nodes_of(
     plan: WorkflowPlan, special: Mapping[str, Callable[[NodeInput], Outcome]] | None = None
 ) -> dict[str, Node]:
     """Return a node for each of the plan's; `special` ones do not echo."""
-    return {node.id: answers((special or {}).get(node.id, echo)) for node in plan.nodes}
+    return {node.id: answers((special or {}).get(node.id, echo)) for node in plan.nodes if node.executes}
 
 
 @dataclass(frozen=True)

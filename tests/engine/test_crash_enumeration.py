@@ -29,6 +29,7 @@ from tests.engine.scripts import (
     unheard,
     unsure,
 )
+from tests.engine.stories_of_kinds import STORIES as KINDS
 from tests.plans import CHAIN, DIAMOND, llm
 from topology.plan import Budget
 
@@ -107,6 +108,7 @@ STORIES = {
     # Without a node below: whether that one is cancelled or skipped is a race, as after any cancel.
     "out of time": Story({"a": (), "b": ("a",)}, [start(), advance(1)], {"b": flaky(9)}, plan={"deadline_ms": 1_500}),
     "in time": Story(CHAIN, [start(), advance(1)], {"b": flaky(1)}, plan={"deadline_ms": 30_000}),
+    **KINDS,
 }
 
 

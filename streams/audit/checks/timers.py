@@ -9,6 +9,7 @@ from streams.audit.tables import Held
 from topology.naming import TIMERS_TABLE, changelog_topic, node_table
 
 DEADLINE = "deadline"
+RETRY = "retry"
 
 
 def check_timers(evidence: Evidence) -> None:
@@ -20,7 +21,7 @@ def check_timers(evidence: Evidence) -> None:
     for key, held in timers.items():
         if isinstance(held.row, TimerRow):
             _check_timer(evidence, key, held, held.row)
-            if held.row.kind != DEADLINE:
+            if held.row.kind == RETRY:
                 waiting.add((held.row.run_id, held.row.node, held.row.epoch, held.row.seq))
         else:
             evidence.findings.add("c.timer-left", held.at, f"key {key!r} is no timer")
@@ -47,10 +48,13 @@ def _problem(evidence: Evidence, run: RunStory, row: TimerRow) -> str | None:
     if row.kind == DEADLINE:
         return "the run has ended" if run.finish(row.epoch) is not None else None
     story = run.node(row.node, row.epoch)
-    if story.due >= row.seq:
+    if row.kind == RETRY and story.due >= row.seq:
         return "its wait is over"
-    if (row.run_id, row.node, row.epoch, row.seq) not in evidence.scheduled and not evidence.cut_short("retry"):
+    known = (row.run_id, row.node, row.epoch, row.seq, row.kind) in evidence.scheduled
+    if not known and not evidence.cut_short("retry"):
         return "no retry was scheduled"
+    if row.kind != RETRY:
+        return None  # an alarm: it goes when it is due, needed or not
     if story.winner is None and story.last.seq != row.seq:
         return f"the node's last attempt is seq {story.last.seq}"
     return None

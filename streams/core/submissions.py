@@ -1,0 +1,111 @@
+"""What people and other apps submit on the control topic: checked for its shape here; whether it counts, the node's agent decides."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from schemas import headers as names
+from schemas.codec import dumps
+from schemas.headers import headers_of
+from schemas.ids import traceparent_of
+from schemas.records import ErrorInfo, Json, RedriveRequested, Refused, ResultReceived, ReviewSubmitted
+from streams.core.inbound import Inbound
+from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, cut, size_of
+from streams.core.retry import MAX_WAIT_MS
+from streams.core.transition import Moment, Send
+from topology.plan import NodePlan, WorkflowPlan
+
+
+class Unusable(Exception):
+    """A submission that says nothing: the message tells what it should be."""
+
+
+Submission = RedriveRequested | ReviewSubmitted | ResultReceived | Refused
+
+
+def submitted(workflow: str, topic: str, record: Submission) -> Send:
+    """Return the record with an id of the command's place: there may be any number of them for one node and epoch."""
+    at, kind = record.source, type(record).__name__
+    headers = {
+        names.CE_ID: f"{record.run_id}/{record.node}/{at.topic}/{at.partition}/{at.offset}/{kind}",
+        names.CE_TYPE: kind,
+        names.TRACEPARENT: traceparent_of(workflow, record.run_id),
+    }
+    return Send(topic, record.run_id.encode(), record, headers_of(headers))
+
+
+def node_of(plan: WorkflowPlan, value: dict[str, Any]) -> NodePlan:
+    """Return the node that a submission names."""
+    name = value.get("node")
+    found = next((node for node in plan.nodes if node.id == name), None)
+    if found is None:
+        known = ", ".join(node.id for node in plan.nodes)
+        raise Unusable(f"a {value['type']} names a node of the workflow: {known}")
+    return found
+
+
+def epoch_of(value: dict[str, Any]) -> int | None:
+    """Return the epoch that is named, None if none is."""
+    epoch = value.get("epoch")
+    if epoch is not None and not _is_count(epoch):
+        raise Unusable('"epoch" is not a number of an epoch')
+    return epoch
+
+
+def text_of(value: dict[str, Any], key: str, limit: int = MAX_KEY) -> str | None:
+    """Return a text, cut to `limit` characters; None if there is none."""
+    found = value.get(key)
+    if found is not None and not isinstance(found, str):
+        raise Unusable(f'"{key}" is not a text')
+    return cut(found, limit)
+
+
+def result_received(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
+    """Return an external app's answer for the node's journal."""
+    node, epoch, attempt = node_of(plan, value), epoch_of(value), value.get("attempt")
+    if epoch is None:
+        raise Unusable('a result names its "epoch", as the request does')
+    if not isinstance(attempt, int) or not _is_count(attempt) or attempt == 0:
+        raise Unusable('a result names its "attempt", as the request does')
+    if ("output" in value) == ("error" in value):
+        raise Unusable('a result has either an "output" or an "error"')
+    if node.kind != "external":
+        why = f"node {node.id!r} is no external node"
+        refused = Refused(run_id, node.id, epoch, "result", why, None, moment.now, record.position)
+        return submitted(plan.id, node.topic, refused)
+    output, error = _output_of(value["output"]) if "output" in value else (None, _error_of(value["error"]))
+    received = ResultReceived(run_id, node.id, epoch, attempt, output, error, moment.now, record.position)
+    return submitted(plan.id, node.topic, received)
+
+
+def _output_of(output: Any) -> tuple[Json | None, ErrorInfo | None]:
+    """Return the output; one that no record can hold is a failure that no retry mends."""
+    if not isinstance(output, dict):
+        raise Unusable('"output" is not a JSON object')
+    text = dumps(output)
+    if size_of(text) <= MAX_OUTPUT_BYTES:
+        return text, None
+    message = f"the output has {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed"
+    return None, ErrorInfo("too_large", message, retryable=False)
+
+
+def _error_of(error: Any) -> ErrorInfo:
+    """Return an error: a text, or an object that says more."""
+    if isinstance(error, str):
+        error = {"message": error}
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        raise Unusable('"error" is a text, or an object with a "message"')
+    retryable, wait = error.get("retryable", True), error.get("retry_after_s")
+    if not isinstance(retryable, bool):
+        raise Unusable('"retryable" is true or false')
+    number = isinstance(wait, int | float) and not isinstance(wait, bool) and math.isfinite(wait) and wait >= 0
+    if wait is not None and not number:
+        raise Unusable('"retry_after_s" is a number of seconds')
+    after = None if wait is None else int(min(wait * 1000, MAX_WAIT_MS))
+    kind = text_of(error, "kind", 100) or "external"
+    return ErrorInfo(kind, cut(error["message"], MAX_MESSAGE) or "", retryable, after)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
