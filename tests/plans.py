@@ -6,7 +6,7 @@ from typing import Any
 
 from topology import naming
 from topology.compile import tables_of, topics_of
-from topology.plan import LlmPlan, NodePlan, RetryPolicy, RouterPlan, Rule, WorkflowPlan
+from topology.plan import LlmPlan, NodePlan, RetryPolicy, ReviewPlan, RouterPlan, Rule, WorkflowPlan
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -60,6 +60,12 @@ def llm(*models: str, **changes: Any) -> dict[str, Any]:
 def external(node: str, workflow: str = "wf") -> dict[str, Any]:
     """Return the fields that make `node` of `plan_of` an external node."""
     return {"kind": "external", "requests_topic": naming.requests_topic(workflow, node)}
+
+
+def review(form: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """Return the fields that make a node of `plan_of` a review, or an llm node one whose doubts are reviewed."""
+    plan = ReviewPlan(("ada",), "reject", (), 60_000, form)
+    return {"kind": "review", "review": replace(plan, **changes)}
 
 
 def router(*rules: tuple[str, str], default: str | None = "other", model: bool = False) -> dict[str, Any]:

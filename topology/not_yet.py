@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from topology.parse import NODES, Finding
 from topology.spec import BaseNode
 
-KINDS_NOT_YET: tuple[str, ...] = ("review",)
+KINDS_NOT_YET: tuple[str, ...] = ()
 """Take a kind out when it runs."""
 
 _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
 _WHEN_TRUE: Callable[[object], bool] = bool
 
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
-    "on_low_confidence": lambda value: value == "review",
-    "review": _ALWAYS,
     "cache_ttl_s": _ALWAYS,
     "executor": lambda value: value == "process",
     "batch": _ALWAYS,

@@ -15,6 +15,7 @@ from penstock.cli.options import AsJson, Bootstrap, WorkflowId
 
 if TYPE_CHECKING:
     from streams.audit.audit import Terms
+    from streams.audit.chains import ChainReport
     from streams.audit.report import Report, Violation
     from streams.engine.config import EngineConfig
 
@@ -52,6 +53,40 @@ def run(
         _print(report)
     if report.violations:
         raise typer.Exit(FAILED)
+
+
+@app.command("verify")
+def verify(workflow_id: WorkflowId, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
+    """Verify the hash chains of reviews: what was asked, submitted and decided, up to the heads in the runs' results.
+
+    Names the first record of each that was dropped, reordered or altered; exit 1 if there is any. Nothing is written.
+    """
+    logs.quiet()
+    report = loops.run(_verify(target.config_of(bootstrap), workflow_id))
+    problems = [{**dataclasses.asdict(problem), "at": problem.place or None} for problem in report.problems]
+    if as_json:
+        for problem in problems:
+            output.line(problem)
+        summary = {"chains": report.chains, "problems": len(problems), "notes": list(report.notes)}
+        output.line({"summary": summary})
+    else:
+        if problems:
+            columns = ("run_id", "node", "epoch", "what", "at", "message")
+            output.table(columns, [[problem[column] for column in columns] for problem in problems])
+        for note in report.notes:
+            output.text(note)
+        output.text(f"{report.chains} chains, {len(problems)} problems")
+    if problems:
+        raise typer.Exit(FAILED)
+
+
+async def _verify(config: EngineConfig, workflow_id: str) -> ChainReport:
+    from penstock.client import workflows
+    from streams.audit.read import verify_workflow
+
+    topics = await workflows.topics_on(config)
+    workflows.workflow_called(workflow_id, topics)
+    return await verify_workflow(config, workflow_id, topics)
 
 
 async def _audit(config: EngineConfig, workflow_id: str, terms: Terms) -> Report:

@@ -19,6 +19,7 @@ from penstock.cli import (
     kafka,
     providers,
     publish,
+    review,
     run,
     runs,
     worker,
@@ -45,6 +46,7 @@ app.add_typer(runs.app, name="runs")
 app.command()(cancel.cancel)
 app.command()(providers.providers)
 app.add_typer(dead_letter.app, name="dead-letter")
+app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli import logs, loops, output, target
+from penstock.cli.asking import patch_of, requester
 from penstock.cli.errors import FAILED, BadUsage, say
 from penstock.cli.options import AsJson, Bootstrap, WorkflowId
 
@@ -57,7 +56,8 @@ def redrive(
     from penstock.client.dead_letters import Selection
     from penstock.client.redriving import How
 
-    patch, selection = _patch(edit), Selection(run_id, node, kind)
+    patch = patch_of(edit, 'what the node sees, such as {"input": {"n": 1}}')
+    selection = Selection(run_id, node, kind)
     logs.quiet()
     config = target.config_of(bootstrap)
     workflow, letters = loops.run(found(config, workflow_id, selection))
@@ -65,7 +65,7 @@ def redrive(
     _check(going, patch, yes)
     failed = _say_left_alone(letters, as_json, run_id)
     if going:
-        how = How(_requester(), patch, rate, timeout if wait else None)
+        how = How(requester(), patch, rate, timeout if wait else None)
         failed = loops.run(_redrive(config, workflow, going, how, as_json)) or failed
     if failed:
         raise typer.Exit(FAILED)
@@ -105,20 +105,6 @@ async def _redrive(
             "(`penstock worker FILE`). The commands stay in the topic and will be carried out"
         )
     return UNANSWERED in statuses or "refused" in statuses
-
-
-def _patch(edit: str | None) -> dict[str, Any] | None:
-    from schemas.codec import loads
-
-    if edit is None:
-        return None
-    try:
-        patch = loads(edit)
-    except ValueError as error:
-        raise BadUsage(f"--edit: not JSON: {error}") from None
-    if not isinstance(patch, dict):
-        raise BadUsage('--edit: it is a JSON object of what the node sees, such as {"input": {"n": 1}}')
-    return patch
 
 
 def _check(going: Sequence[DeadLetter], patch: dict[str, Any] | None, yes: bool) -> None:
@@ -167,12 +153,3 @@ def _print(outcome: dict[str, Any], as_json: bool) -> None:
     more = {name: value for name, value in outcome.items() if name not in ("run_id", "node", "epoch", "status")}
     said = "  ".join(f"{name} {output.compact(value)}" for name, value in more.items())
     output.text(f"{outcome['run_id']}  {outcome['node'] or '-'}  {outcome['status']}  {said}".rstrip())
-
-
-def _requester() -> str:
-    """Return who asks, for the journal; a container may run as a user without a name."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

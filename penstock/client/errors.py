@@ -4,6 +4,7 @@ PenstockError
  ├── UnknownWorkflow   no such input or output topic on the broker
  ├── UnknownRun        no such run in any table, or not any more
  ├── AmbiguousRun      two workflows have a run of that id
+ ├── NoReview          no review waits at that node
  └── InUse             topics that are to be deleted while a worker consumes them
 """
 
@@ -30,6 +31,13 @@ class AmbiguousRun(PenstockError):
     """A run id that more than one workflow has.
 
     Operator action: say which with `--workflow`.
+    """
+
+
+class NoReview(PenstockError):
+    """Nobody is asked for a decision there.
+
+    Operator action: `penstock review list` shows what waits; it may have been decided, or its time may be over.
     """
 
 

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from schemas import headers as names
 from schemas.codec import dumps
 from schemas.headers import headers_of
+from schemas.records import Position
 from topology.naming import control_topic
 
 WINDOW = 1_000
@@ -50,6 +51,8 @@ async def publish(producer: AIOKafkaProducer, topic: str, inputs: Sequence[Input
             yield Published(one.run_id, topic, stands.partition, stands.offset)
 
 
-async def command(producer: AIOKafkaProducer, workflow_id: str, run_id: str, body: dict[str, Any]) -> None:
-    """Publish a command to the workflow's control topic."""
-    await producer.send_and_wait(control_topic(workflow_id), dumps(body).encode(), key=run_id.encode())
+async def command(producer: AIOKafkaProducer, workflow_id: str, run_id: str, body: dict[str, Any]) -> Position:
+    """Publish a command to the workflow's control topic and return where it stands: answers name that place."""
+    topic = control_topic(workflow_id)
+    stands = await producer.send_and_wait(topic, dumps(body).encode(), key=run_id.encode())
+    return Position(topic, stands.partition, stands.offset)

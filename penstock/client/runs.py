@@ -32,7 +32,7 @@ async def list_runs(reader: AIOKafkaConsumer, workflows: Iterable[Workflow]) -> 
     found: list[RunState] = []
     for workflow in workflows:
         places = reading.places_of(workflow.run_changelog(), workflow.partitions)
-        for rows in (await _fold(reader, places)).values():
+        for rows in (await fold(reader, places)).values():
             found += [RunState(workflow, row, {}) for row in rows.values() if _is_run(row)]
     return sorted(found, key=lambda state: (-(state.row.started_at or 0), state.row.run_id))
 
@@ -41,7 +41,7 @@ async def find_run(reader: AIOKafkaConsumer, workflows: Mapping[str, Workflow], 
     """Return the run called `run_id`, without its nodes' rows; raise `UnknownRun` or, if two workflows have it, `AmbiguousRun`."""
     places = {_place(workflow, workflow.run_changelog(), run_id): workflow for workflow in workflows.values()}
     found = []
-    for place, rows in (await _fold(reader, list(places))).items():
+    for place, rows in (await fold(reader, list(places))).items():
         row = rows.get(run_id)
         if _is_run(row):
             found.append(RunState(places[place], row, {}))
@@ -57,7 +57,7 @@ async def with_nodes(reader: AIOKafkaConsumer, state: RunState) -> RunState:
     """Return the run with its nodes' rows."""
     run_id = state.row.run_id
     places = {_place(state.workflow, topic, run_id): node for node, topic in state.workflow.changelogs().items()}
-    folded = await _fold(reader, list(places))
+    folded = await fold(reader, list(places))
     rows = {places[place]: rows.get(run_id) for place, rows in folded.items()}
     return RunState(state.workflow, state.row, {node: row for node, row in rows.items() if isinstance(row, NodeRow)})
 
@@ -79,7 +79,8 @@ def _place(workflow: Workflow, topic: str, run_id: str) -> TopicPartition:
     return TopicPartition(topic, partition_of(run_id.encode(), workflow.partitions))
 
 
-async def _fold(reader: AIOKafkaConsumer, places: list[TopicPartition]) -> dict[TopicPartition, dict[str, Row]]:
+async def fold(reader: AIOKafkaConsumer, places: list[TopicPartition]) -> dict[TopicPartition, dict[str, Row]]:
+    """Return the rows of changelog partitions as their owners have them."""
     folds: defaultdict[TopicPartition, ChangelogFold] = defaultdict(ChangelogFold)
     async for record in reading.to_end(reader, places):
         take(folds[TopicPartition(record.topic, record.partition)], record)

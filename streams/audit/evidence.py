@@ -18,6 +18,7 @@ from schemas.records import (
     Refused,
     ResultReceived,
     RetryScheduled,
+    ReviewSubmitted,
     RunRecord,
     Started,
 )
@@ -133,7 +134,7 @@ class Evidence:
             _on_run_record(run, record, at)
         else:
             found = cast("NodeRecord", record)
-            if isinstance(found, Refused | ResultReceived):
+            if isinstance(found, Refused | ResultReceived | ReviewSubmitted):
                 run.commands.append(found.source)
                 return
             story = run.nodes.setdefault((sys.intern(found.node), found.epoch), NodeStory())

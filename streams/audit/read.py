@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,6 +14,7 @@ from aiokafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvaila
 from aiokafka.partitioner import murmur2
 
 from streams.audit.audit import Auditor, Terms
+from streams.audit.chains import ChainReport, ChainVerifier
 from streams.audit.layout import EFFECTS, Layout, layout_of
 from streams.audit.report import Report
 from streams.audit.snapshot import Entry, Extent, Place
@@ -38,6 +40,36 @@ async def audit_workflow(config: EngineConfig, workflow: str, topics: Mapping[st
     Raises:
         BrokerUnreachable: no broker answers, or it stops to.
     """
+    return (await _taken(config, workflow, topics, Auditor)).report(terms)
+
+
+async def verify_workflow(config: EngineConfig, workflow: str, topics: Mapping[str, int]) -> ChainReport:
+    """Read `workflow` likewise, and verify the chains of its reviews.
+
+    Raises:
+        BrokerUnreachable: no broker answers, or it stops to.
+    """
+    return (await _taken(config, workflow, topics, ChainVerifier)).report()
+
+
+class Taker(Protocol):
+    """Takes records."""
+
+    def take(self, entry: Entry) -> None:
+        """Take one."""
+        ...
+
+
+T = TypeVar("T", bound=Taker)
+
+
+async def _taken(
+    config: EngineConfig,
+    workflow: str,
+    topics: Mapping[str, int],
+    taker_of: Callable[[Layout, Mapping[Place, Extent]], T],
+) -> T:
+    """Return a taker that was given every record."""
     layout = layout_of(workflow, topics, java_partition)
     async with AsyncExitStack() as stack:
         admin, reader = admin_of(config), reader_of(config)
@@ -46,9 +78,9 @@ async def audit_workflow(config: EngineConfig, workflow: str, topics: Mapping[st
         await start(reader, config.bootstrap)
         stack.push_async_callback(reader.stop)
         extents = await extents_of(admin, reader, layout)
-        auditor = Auditor(layout, extents)
-        await _read(reader, extents, auditor)
-    return auditor.report(terms)
+        taker = taker_of(layout, extents)
+        await _read(reader, extents, taker)
+    return taker
 
 
 async def extents_of(admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, layout: Layout) -> dict[Place, Extent]:
@@ -75,7 +107,7 @@ async def _committed(admin: AIOKafkaAdminClient, layout: Layout) -> dict[TopicPa
             await asyncio.sleep(0.2)
 
 
-async def _read(reader: AIOKafkaConsumer, extents: Mapping[Place, Extent], auditor: Auditor) -> None:
+async def _read(reader: AIOKafkaConsumer, extents: Mapping[Place, Extent], auditor: Taker) -> None:
     """Read every partition to its end."""
     ends = {TopicPartition(*place): extent.end for place, extent in extents.items() if extent.begin < extent.end}
     if not ends:

@@ -14,6 +14,7 @@ from schemas.records import (
     AttemptFailed,
     CallLost,
     Cancelled,
+    Decided,
     ErrorInfo,
     Failed,
     ModelSwitched,
@@ -21,6 +22,7 @@ from schemas.records import (
     NodeStatus,
     Position,
     Refused,
+    ReviewRequested,
     Skipped,
     Spent,
     Succeeded,
@@ -76,6 +78,10 @@ class NodeStory:
     first: Position | None = None
     due: int = 0
     """The highest seq whose wait was over before the node ended."""
+    asked: int | None = None
+    """The seq of the last review that was asked for."""
+    decided: int | None = None
+    """The seq of the review that was decided on."""
     begun: Position | None = None
     """Where the first record of an attempt stands."""
     executions: int = 0
@@ -100,13 +106,21 @@ class NodeStory:
                 self.due = max(self.due, record.seq - 1)  # the next model is asked without a wait
             case AttemptFailed():
                 self._execution(record, at, findings)
-            case Succeeded(attempt=0):
-                self._end(record, at, findings)  # decided by the node's agent, without an attempt
+            case ReviewRequested():
+                self._asked(record)
+            case Decided():
+                self.decided = record.seq
+            case Succeeded() if record.attempt == 0 or record.seq == self.decided:
+                self._end(record, at, findings)  # decided by the node's agent or a person, without an attempt
             case Succeeded():
                 self._execution(record, at, findings)
                 self._end(record, at, findings)
             case Failed() | Skipped() | Cancelled():
                 self._end(record, at, findings)
+
+    def _asked(self, record: ReviewRequested) -> None:
+        if self.winner is None:
+            self.asked = max(self.asked or 0, record.seq)
 
     def _due(self, record: AttemptDue, at: Position, findings: Findings) -> None:
         if not any(one.seq == record.seq and one.failed for one in self.tried):
@@ -192,7 +206,8 @@ class NodeStory:
         last = self.last
         if isinstance(record, Skipped) and self.tried:
             findings.add("d.end-unfounded", at, f"{_name(record)}: skipped after attempt {last.attempt}")
-        at_last = (record.seq, getattr(record, "attempt", 0)) == (last.seq, last.attempt)
+        seq = last.seq if self.decided is None else self.decided
+        at_last = (record.seq, getattr(record, "attempt", 0)) == (seq, last.attempt)
         if isinstance(record, Failed) and not at_last and record.seq not in self.lost:
             says = f"seq {record.seq}, attempt {record.attempt}"
             findings.add(

@@ -33,6 +33,8 @@ class CompiledNode:
     prompt: Prompt | None = None
     prices: Prices = field(default_factory=dict)
     rules: tuple[Condition, ...] = ()
+    form: Schema | None = None
+    """What an edit of a reviewer must fit; of an answer in doubt, what the edited answer must fit."""
 
     @property
     def evaluates(self) -> bool:
@@ -68,6 +70,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         Prompt(node) if plan.has_ledger and node.llm is not None else None,
         prices,
         tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
+        compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,
     )
 
 

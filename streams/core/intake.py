@@ -13,7 +13,7 @@ from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
 from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
-from streams.core.submissions import Unusable, epoch_of, node_of, result_received, submitted
+from streams.core.submissions import Unusable, epoch_of, node_of, result_received, review_submitted, submitted
 from streams.core.transition import Moment, Send, send
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
@@ -65,6 +65,8 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
                 return _cancel(plan, run_id, record, moment)
             case "redrive":
                 return (_redrive(plan, run_id, value, record, moment),)
+            case "review":
+                return (review_submitted(plan, run_id, value, record, moment),)
             case "result":
                 return (result_received(plan, run_id, value, record, moment),)
             case _:

@@ -25,7 +25,10 @@ from schemas.records import (
     Json,
     NodeRecord,
     NodeRow,
+    Provenance,
     ResultReceived,
+    ReviewRequested,
+    ReviewSubmitted,
     RunRecord,
     Skipped,
     Started,
@@ -33,7 +36,7 @@ from schemas.records import (
     Terminal,
     TimedOut,
 )
-from streams.core import external, node_attempts
+from streams.core import external, node_attempts, review
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
 from streams.core.limits import MAX_ROW_BYTES, size_of
@@ -43,6 +46,10 @@ from streams.core.node_ready import resolve
 from streams.core.transition import NOTHING, Moment, Send, Transition, then
 from topology.plan import INPUT
 
+ANSWERS = (ResultReceived, ReviewSubmitted)
+"""What others say of an epoch they name: it is taken or refused at once, never kept for later."""
+ASIDE = (*ANSWERS, ReviewRequested, TimedOut)
+"""What stands in a node's own journal beside its attempts and its end."""
 SETTLING = (Succeeded, AttemptFailed, AttemptDeferred, CallLost)
 
 
@@ -72,9 +79,7 @@ def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> T
         return _on_started(context, row, record)
     if isinstance(record, EpochOpened):
         return _hold(row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
-    if not isinstance(
-        record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, TimedOut, ResultReceived, CallLost)
-    ):
+    if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost, *ASIDE)):
         return NOTHING  # commands are the run agent's; what was refused or switched is there to be read
     own = record.node == context.node.plan.id
     if not own and not isinstance(record, TERMINAL):
@@ -96,8 +101,8 @@ def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) 
     """
     if isinstance(record, EpochOpened):
         return record.epoch > row.opened and (row.status not in TERMINAL_STATUSES or row.closing)
-    if isinstance(record, CallLost | ResultReceived):
-        return False  # the one is settled and nothing else; the other names an epoch that somebody asked for, or is refused
+    if isinstance(record, (CallLost, *ANSWERS)):
+        return False  # the one is settled, and nothing else
     own = record.node == context.node.plan.id
     return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
 
@@ -190,8 +195,15 @@ def _on_source(context: Context, row: NodeRow, record: Terminal) -> Transition:
         return NOTHING  # the first terminal record of the epoch that counts
     plan = context.node.plan
     output = record.output if isinstance(record, Succeeded) and record.node in plan.reads else None
-    got = Gathered(STATUS_OF[type(record)], output, _stopped(record))
+    got = Gathered(STATUS_OF[type(record)], output, _stopped(record), _made_by(context, record))
     return resolve(context, _gather(row, record.node, got))
+
+
+def _made_by(context: Context, record: Terminal) -> Provenance | None:
+    """Return where an output comes from, for nodes that show it to people."""
+    if context.node.plan.kind != "review" or not isinstance(record, Succeeded):
+        return None
+    return review.provenance(record.model, record.prompt_hash, record.raw or record.output)
 
 
 def _stopped(record: Terminal) -> bool:
@@ -235,8 +247,11 @@ def _unmetered(context: Context, row: NodeRow, record: NodeRecord) -> tuple[Send
 
 
 def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
-    if isinstance(record, ResultReceived):
-        return external.on_result(context, row, record)  # it is refused after the node's end, too
+    match record:  # refused after the node's end, too
+        case ResultReceived():
+            return external.on_result(context, row, record)
+        case ReviewSubmitted():
+            return review.on_submitted(context, row, record)
     if row.status in TERMINAL_STATUSES or record.epoch != row.epoch:
         return NOTHING
     match record:
@@ -246,8 +261,12 @@ def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
             return node_attempts.on_deferred(context, row, record)
         case AttemptDue():
             return node_attempts.on_due(context, row, record)
+        case TimedOut(kind=review.REVIEW):
+            return review.on_timed_out(context, row, record)
         case TimedOut():
             return external.on_timed_out(context, row, record)
+        case ReviewRequested():
+            return review.on_requested(context, row, record)
         case CallLost():
             return NOTHING
         case _:

@@ -22,6 +22,7 @@ from streams.core.limits import cut
 from streams.core.node_context import LOW_CONFIDENCE, Context
 from streams.core.node_end import close, fail, lost
 from streams.core.retry import next_due
+from streams.core.review import ask_in_doubt
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.templates import TemplateError
 
@@ -101,6 +102,8 @@ def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transiti
         deferrals=0,
     )
     tries = record.attempt - row.tries_before
+    if error.kind == LOW_CONFIDENCE and context.node.plan.review is not None and record.output is not None:
+        return ask_in_doubt(context, row, record)
     due_at = next_due(context.node.plan.retry, tries, error, moment.now, moment.jitter)
     if due_at is not None:
         return _wait(context, row, due_at)

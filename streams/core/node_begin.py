@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.records import NodeRow
+from streams.core import review
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.router import decide_by_rule
@@ -14,6 +15,8 @@ from streams.core.transition import Transition
 
 def begin(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transition:
     """Set a node to work that every source has ended for; ExpressionError if an expression of its own cannot be evaluated."""
+    if context.node.plan.kind == "review":
+        return review.ask(context, row)
     if context.node.plan.router is not None:
         decided = decide_by_rule(context, row, inputs)
         if decided is not None:

@@ -62,6 +62,8 @@ class Failed:
     raw: str | None = None
     metered: bool = True
     prompt_hash: str | None = None
+    output: Mapping[str, Any] | None = None
+    """The answer, where there is one that nobody may rely on unless a person says so."""
 
 
 DeferralReason = Literal["breaker_open", "rate_limited"]

@@ -35,6 +35,7 @@ def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
     outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.nodes}
     started_at = row.started_at if row.epoch_started_at is None else row.epoch_started_at
     spent = sum((outcome.spent for outcome in outcomes.values()), Spent())
+    heads = {node: outcome.chain for node, outcome in outcomes.items() if outcome.chain is not None}
     return {
         "run_id": row.run_id,
         "workflow_id": plan.id,
@@ -49,6 +50,7 @@ def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
         "finished_at": iso(row.finished_at or 0),
         "duration_ms": max(0, (row.finished_at or 0) - (started_at or 0)),  # a cancel may be older than its run
         "nodes": {node: node_of(outcome, row.epoch) for node, outcome in outcomes.items()},
+        **({"audit": heads} if heads else {}),
     }
 
 

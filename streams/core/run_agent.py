@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from schemas.chain import head_of, record_hash
 from schemas.codec import decode as decode_record
 from schemas.codec import encode
 from schemas.records import (
@@ -16,6 +17,7 @@ from schemas.records import (
     AttemptFailed,
     Cancelled,
     CancelRequested,
+    Decided,
     EpochOpened,
     ErrorInfo,
     Failed,
@@ -23,6 +25,7 @@ from schemas.records import (
     NodeOutcome,
     NodeRecord,
     RedriveRequested,
+    ReviewRequested,
     RunRecord,
     RunRow,
     RunStatus,
@@ -71,14 +74,17 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
             # Intake has written the first epoch's `Cancelled` itself; of the others it knows nothing.
             again = row.status == "running" and row.epoch > 0
             return Transition(sends=_cancel(plan, row, now, None)) if again else NOTHING
-        case _ if not isinstance(record, (*TERMINAL, AttemptFailed)):
+        case _ if not isinstance(record, (*TERMINAL, AttemptFailed, ReviewRequested, Decided)):
             return NOTHING
     if _is_ahead(row, record):
         return _hold(row, record)
     if row.status != "running":
         return NOTHING  # its result is written; late records change nothing
-    if isinstance(record, AttemptFailed):
-        return _on_attempt_failed(row, record)
+    match record:
+        case AttemptFailed():
+            return _on_attempt_failed(row, record)
+        case ReviewRequested() | Decided():
+            return _on_linked(row, record)
     return _on_terminal(plan, row, record, now)
 
 
@@ -155,6 +161,14 @@ def _on_attempt_failed(row: RunRow, record: AttemptFailed) -> Transition:
     return Transition(row=replace(row, nodes={**row.nodes, record.node: outcome}))
 
 
+def _on_linked(row: RunRow, record: ReviewRequested | Decided) -> Transition:
+    """Follow the chain of a node's reviews: what does not link to its last record (a copy, after a crash) is no part of it."""
+    known = row.nodes.get(record.node, _PENDING)
+    if record.epoch != known.epoch or known.status in TERMINAL_STATUSES or record.previous != (known.chain or ""):
+        return NOTHING
+    return Transition(row=replace(row, nodes={**row.nodes, record.node: replace(known, chain=record_hash(record))}))
+
+
 def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal, now: int) -> Transition:
     known = row.nodes.get(record.node, _PENDING)
     if record.epoch != known.epoch or known.status in TERMINAL_STATUSES:
@@ -164,7 +178,8 @@ def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal, now: int) ->
 
 
 def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> NodeOutcome:
-    ended = replace(known, status=STATUS_OF[type(record)], finished_at=record.finished_at)
+    head = None if known.chain is None else head_of(known.chain, record)
+    ended = replace(known, status=STATUS_OF[type(record)], finished_at=record.finished_at, chain=head)
     match record:
         case Succeeded():
             return replace(

@@ -16,6 +16,8 @@ from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Moment, Send
 from topology.plan import NodePlan, WorkflowPlan
 
+REVIEW_TEXTS = {"reviewer": MAX_KEY, "comment": MAX_MESSAGE, "hash": MAX_KEY}
+
 
 class Unusable(Exception):
     """A submission that says nothing: the message tells what it should be."""
@@ -59,6 +61,35 @@ def text_of(value: dict[str, Any], key: str, limit: int = MAX_KEY) -> str | None
     if found is not None and not isinstance(found, str):
         raise Unusable(f'"{key}" is not a text')
     return cut(found, limit)
+
+
+DECISIONS = ("approve", "reject")
+
+
+def review_submitted(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
+    """Return a person's decision for the node's journal."""
+    node, epoch, decision = node_of(plan, value), epoch_of(value), value.get("decision")
+    if decision not in DECISIONS:
+        raise Unusable(f'a review\'s "decision" is {" or ".join(DECISIONS)}')
+    reviewer, comment, shown = (text_of(value, key, n) for key, n in REVIEW_TEXTS.items())
+    if not reviewer:
+        raise Unusable('a review names its "reviewer"')
+    edit = value.get("edit")
+    if edit is not None and not isinstance(edit, dict):
+        raise Unusable('"edit" is not a JSON object')
+    text = None if edit is None else dumps(edit)
+    why = None
+    if node.review is None:
+        why = f"nobody reviews node {node.id!r}"
+    elif size_of(text) > MAX_OUTPUT_BYTES:
+        why = f"edit: {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed"
+    at = record.position
+    if why is not None:
+        refused = Refused(run_id, node.id, epoch or 0, "review", why, reviewer, moment.now, at)
+        return submitted(plan.id, node.topic, refused)
+    wanted = -1 if epoch is None else epoch
+    found = ReviewSubmitted(run_id, node.id, wanted, shown, decision, reviewer, comment, text, moment.now, at)
+    return submitted(plan.id, node.topic, found)
 
 
 def result_received(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:

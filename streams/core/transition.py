@@ -13,11 +13,15 @@ from streams.core.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Clock, chance and identity, as arguments: `now` in epoch ms, `jitter` in [0, 1), `incarnation` of this process."""
+    """Clock, chance and identity, as arguments: `now` in epoch ms, `jitter` in [0, 1), `incarnation` of this process.
+
+    `offset` is that of the record that is decided on.
+    """
 
     now: int
     jitter: float
     incarnation: str
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

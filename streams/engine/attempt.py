@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 import orjson
 
@@ -74,7 +74,17 @@ def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, end
     }
     if isinstance(outcome, Done):
         return Succeeded(output=output, **same)  # type: ignore[arg-type]
-    return AttemptFailed(error=_error_of(outcome.error), **same)  # type: ignore[arg-type]
+    doubtful = None if outcome.output is None else _written(outcome.output)
+    return AttemptFailed(error=_error_of(outcome.error), output=doubtful, **same)  # type: ignore[arg-type]
+
+
+def _written(output: Mapping[str, Any]) -> Json | None:
+    """Return an answer in doubt as JSON text, None if no record can hold it."""
+    try:
+        text = orjson.dumps(output)
+    except TypeError:
+        return None
+    return Json(text.decode()) if len(text) <= MAX_OUTPUT_BYTES else None
 
 
 def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast, get_args
 
 from schemas import codec
@@ -164,7 +164,7 @@ class Processor:
         if found is None:
             return
         entry = cast("RunRecord | NodeRecord", found)
-        key, partition, moment = entry.run_id, record.partition, self._moment()
+        key, partition, moment = entry.run_id, record.partition, replace(self._moment(), offset=record.offset)
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
         decided = run_agent.decide(self.workflow.plan, run_row, entry, moment.now, record.offset)
         self._note(RUN_TABLE, partition, key, decided)

@@ -45,7 +45,8 @@ class LlmNode:
             return done
         shown = said if isinstance(said, int | float) else "not told"
         error = NodeError("low_confidence", f"confidence {shown} is below min_confidence {least}", retryable=False)
-        return Failed(error, done.usage, done.cost_usd, done.model, done.raw, done.metered, done.prompt_hash)
+        asked = done.output if self._llm.on_low_confidence == "review" else None
+        return Failed(error, done.usage, done.cost_usd, done.model, done.raw, done.metered, done.prompt_hash, asked)
 
     def _request(self, model: str, messages: tuple[str, ...], node_input: NodeInput) -> ChatRequest:
         return ChatRequest(

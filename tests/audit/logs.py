@@ -29,7 +29,7 @@ from tests.engine.scripts import (
     unsure,
 )
 from tests.engine.stories_of_kinds import STORIES as KINDS
-from tests.plans import CHAIN, DIAMOND, llm
+from tests.plans import CHAIN, DIAMOND, external, llm, review
 from topology.plan import Budget
 
 
@@ -94,6 +94,8 @@ STORIES: Mapping[str, Story] = {
     "retired": Story(CHAIN, [start(), RETIRE]),
     "retired after a failure": Story(CHAIN, [start(), RETIRE], {"b": broken}),
     "retired, and started again": Story(CHAIN, [start(), RETIRE, start(), start(value={"n": 2}), cancel()]),
+    "under review": Story(CHAIN, [start()], nodes={"b": review()}),
+    "asked of an app": Story(CHAIN, [start()], nodes={"b": external("b")}),
     **{name: Story(s.dag, s.steps, s.special, s.nodes, s.plan) for name, s in KINDS.items()},
 }
 

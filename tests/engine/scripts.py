@@ -77,6 +77,12 @@ def answer(node: str, run_id: str = "r1", attempt: int = 1, epoch: int = 0, **sa
     )
 
 
+def decision(node: str, run_id: str = "r1", decision: str = "approve", **more: Any) -> Step:
+    """Return a step in which ada decides."""
+    said = {"type": "review", "run_id": run_id, "node": node, "decision": decision, "reviewer": "ada", **more}
+    return pipe("control", said)
+
+
 # ---- nodes: what they answer depends on their input alone, so that a repeated attempt answers the same --------------
 
 
@@ -137,6 +143,12 @@ def unsure(node_input: NodeInput) -> Outcome:
     return Failed(NodeError("low_confidence", "0.2 is below 0.6", retryable=False), Usage(2, 2), 0.125, "m1", "raw")
 
 
+def doubtful(node_input: NodeInput) -> Outcome:
+    """Answer, and be in doubt of it."""
+    error = NodeError("low_confidence", "0.2 is below 0.6", retryable=False)
+    return Failed(error, Usage(2, 2), 0.125, "m1", '{"n": 3}', prompt_hash="ab" * 32, output={"n": 3})
+
+
 def nodes_of(
     plan: WorkflowPlan, special: Mapping[str, Callable[[NodeInput], Outcome]] | None = None
 ) -> dict[str, Node]:
@@ -178,7 +190,10 @@ def end_of(driver: TopologyTestDriver) -> End:
     ordinal = _ordinals(driver)
     output: dict[str, bytes] = {}
     for read in driver.read("output"):
-        value = dumps({**read.json, "epoch": ordinal[read.json["run_id"]][read.json["epoch"]]}).encode()
+        result = {**read.json, "epoch": ordinal[read.json["run_id"]][read.json["epoch"]]}
+        if "audit" in result:
+            result["audit"] = list(result["audit"])
+        value = dumps(result).encode()
         assert output.setdefault(_id(read, ordinal), value) == value, "two results under one ce_id"
     dead = {}
     for read in driver.read("dead-letter"):
@@ -211,10 +226,16 @@ def _renumbered(row: Row, ordinals: Ordinals) -> Row:
     if isinstance(row, NodeRow):
         of = ordinals[row.run_id]
         epochs = {node: of[epoch] for node, epoch in row.epochs.items()}
-        return replace(row, epoch=of[row.epoch], opened=of[row.opened], epochs=epochs)
+        review = None if row.review is None else replace(row.review, hash="", chain="", requested_at=None)
+        return replace(row, epoch=of[row.epoch], opened=of[row.opened], epochs=epochs, review=review)
     if isinstance(row, RunRow):
         of = ordinals[row.run_id]
-        nodes = {node: replace(known, epoch=of[known.epoch]) for node, known in row.nodes.items()}
+        nodes = {
+            node: replace(
+                known, epoch=of[known.epoch], chain=known.chain and "chained"
+            )  # hashes have the epoch in them
+            for node, known in row.nodes.items()
+        }
         return replace(row, epoch=of[row.epoch], nodes=nodes, seen=None)
     return row
 

@@ -4,10 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.engine.scripts import Story, advance, answer, cancel, redrive, start
-from tests.plans import CHAIN, external, router
+from tests.engine.scripts import Story, advance, answer, cancel, decision, doubtful, redrive, start
+from tests.plans import CHAIN, external, llm, review, router
+from topology.plan import Budget
+
+FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
+DOUBT = {**llm("m1", output_schema=FORM, on_low_confidence="review"), "review": review(FORM)["review"]}
 
 STORIES: Mapping[str, Story] = {
+    "approved": Story(CHAIN, [start(), decision("b")], nodes={"b": review()}),
+    "approved with an edit": Story(CHAIN, [start(), decision("b", edit={"n": 2})], nodes={"b": review(FORM)}),
+    "rejected": Story(CHAIN, [start(), decision("b", decision="reject", comment="no")], nodes={"b": review()}),
+    "decided twice": Story(CHAIN, [start(), decision("b"), decision("b", decision="reject")], nodes={"b": review()}),
+    "decided too early, wrongly, and late": Story(
+        CHAIN,
+        [
+            decision("b"),
+            start(),
+            decision("b", epoch=7),
+            decision("b", hash="ab"),
+            decision("b", edit={"n": 1}),
+            advance(2),
+            decision("b"),
+        ],
+        nodes={"b": review()},
+    ),
+    "not decided, so rejected": Story(CHAIN, [start(), advance(2), decision("b")], nodes={"b": review()}),
+    "not decided, so approved": Story(CHAIN, [start(), advance(2)], nodes={"b": review(on_timeout="approve")}),
+    "escalated, then approved": Story(
+        CHAIN,
+        [start(), advance(1.5), decision("b")],
+        nodes={"b": review(on_timeout="escalate", escalate_to=("bob",))},
+    ),
+    "escalated in vain": Story(
+        CHAIN, [start(), advance(3)], nodes={"b": review(on_timeout="escalate", escalate_to=("bob",))}
+    ),
+    "cancelled under review": Story({"b": ()}, [start(), cancel(), decision("b")], nodes={"b": review()}),
+    "rejected, and asked again": Story(
+        CHAIN,
+        [start(), decision("b", decision="reject"), redrive("b"), decision("b"), advance(2)],
+        nodes={"b": review()},
+    ),
+    "in doubt, approved with an edit": Story(
+        CHAIN, [start(), decision("b", edit={"n": 4})], {"b": doubtful}, nodes={"b": DOUBT}
+    ),
+    "in doubt, rejected": Story(
+        CHAIN, [start(), decision("b", decision="reject")], {"b": doubtful}, nodes={"b": DOUBT}
+    ),
+    "in doubt, within a budget": Story(
+        {"b": ()},
+        [start(), decision("b", edit={"n": "x"}), decision("b")],
+        {"b": doubtful},
+        nodes={"b": DOUBT},
+        plan={"budget": Budget(10_000, None)},
+    ),
     "routed by a rule": Story(
         {"a": (), "b": ("a",), "c": ("a",)},
         [start()],

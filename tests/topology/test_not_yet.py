@@ -12,7 +12,7 @@ SURE = "output_schema: schemas/sure.json, min_confidence: 0.5"
     [
         (llm("a", more=", fallback_models: [n]"), []),
         (llm("a", more=f", {SURE}, on_low_confidence: stop"), []),
-        (llm("a", more=f", {SURE}, on_low_confidence: review"), ["5:140 on_low_confidence: review"]),
+        (llm("a", more=f", {SURE}, on_low_confidence: review"), []),
         (llm("a", more=", stream: true, background: true"), ["5:85 stream", "5:99 background"]),
         (llm("a", more=", stream: false, background: false, fallback_models: []"), []),
         (llm("a", more=", temperature: 0.5, params: {seed: 1}, join: all_done, max_retries: 0"), []),
@@ -22,8 +22,8 @@ SURE = "output_schema: schemas/sure.json, min_confidence: 0.5"
             ["5:73 for_each", "5:92 max_items", "5:106 on_item_error"],
         ),
         (function("a", more=", idempotency_key: '${input.x}', when: input.x == 1"), []),
-        ("- {id: a, type: external}\n", ["5:21 external"]),
-        ("- {id: a, type: review}\n", ["5:21 review"]),
+        ("- {id: a, type: external}\n", []),
+        ("- {id: a, type: review}\n", []),
         (
             "- {id: a, type: router, routes: [x], default_route: x, cache_ttl_s: 3, model: m, prompt_template: prompts/p.j2}\n",
             ["5:60 cache_ttl_s"],

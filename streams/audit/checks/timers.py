@@ -10,6 +10,7 @@ from topology.naming import TIMERS_TABLE, changelog_topic, node_table
 
 DEADLINE = "deadline"
 RETRY = "retry"
+REVIEW = "review"
 
 
 def check_timers(evidence: Evidence) -> None:
@@ -21,7 +22,7 @@ def check_timers(evidence: Evidence) -> None:
     for key, held in timers.items():
         if isinstance(held.row, TimerRow):
             _check_timer(evidence, key, held, held.row)
-            if held.row.kind == RETRY:
+            if held.row.kind in (RETRY, REVIEW):
                 waiting.add((held.row.run_id, held.row.node, held.row.epoch, held.row.seq))
         else:
             evidence.findings.add("c.timer-left", held.at, f"key {key!r} is no timer")
