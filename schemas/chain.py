@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from schemas.ids import content_hash
-from schemas.records import Decided, Json, ReviewRequested, Terminal
+from schemas.records import Decided, Json, ReviewRequested, ReviewSubmitted, Terminal
 
 Linked = ReviewRequested | Decided
 
@@ -16,7 +16,7 @@ def shown_hash(run_id: str, node: str, epoch: int, shown: Any) -> str:
     return content_hash([run_id, node, epoch, shown])
 
 
-def record_hash(record: Linked | Terminal) -> str:
+def record_hash(record: Linked | ReviewSubmitted | Terminal) -> str:
     """Return the SHA-256 of a record, whatever bytes it was written in."""
     return content_hash([type(record).__name__, asdict(record)])
 

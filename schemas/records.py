@@ -339,7 +339,10 @@ class ReviewSubmitted:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decision that counts on what `hash` names. `source` is where it came from, None where the time ran out."""
+    """The decision that counts on what `hash` names. `source` is where it came from, None where the time ran out.
+
+    `submitted` is the hash of the `ReviewSubmitted`, so that its bytes are part of the chain, too.
+    """
 
     run_id: str
     node: str
@@ -353,6 +356,7 @@ class Decided:
     decided_at: int
     source: Position | None
     previous: str
+    submitted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,7 @@ NODE_KINDS: Mapping[str, Record] = {
         AT,
         Position("wf.control", 0, 8),
         "ab" * 32,
+        "cd" * 32,
     ),
     "result_received": ResultReceived("order 7", "score", 4, 2, OUTPUT, ERROR, AT, Position("wf.control", 0, 8)),
     "item_started": ItemStarted("order 7", "pages[3]", 4, 0, Json('{"page":3}'), AT),

@@ -6,8 +6,10 @@ stood before it, and the run's result lists the head, so a record that was dropp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from schemas.chain import head_of, record_hash, shown_hash
 from schemas.codec import CodecError, decode, loads
@@ -81,7 +83,8 @@ class ChainVerifier:
         self._layout = layout
         self._extents = extents
         self._chains: dict[Key, _Chain] = {}
-        self._submitted: dict[tuple[str, str, Position], tuple[ReviewSubmitted, Position]] = {}
+        self._submitted: defaultdict[tuple[str, str], set[Position]] = defaultdict(set)
+        """Where what was submitted comes from, by run and node."""
         self._unreadable: list[Problem] = []
         self._reviewed: set[str] = set()
 
@@ -101,7 +104,8 @@ class ChainVerifier:
         for key, chain in sorted(chains.items()):
             first = chain.end or (chain.records[0] if chain.records else None)
             if first is None or first[1].partition not in cut:
-                problems += list(_Check(key, chain, self._layout, self._extents).problems())
+                known = frozenset(self._submitted.get(key[:2], ()))
+                problems += list(_Check(key, chain, known, self._extents).problems())
         notes = [f"partition {p}: the beginning of a journal is gone, not judged" for p in sorted(cut)]
         return ChainReport(len(chains), tuple(_first_of_each(problems)), tuple(notes))
 
@@ -122,6 +126,8 @@ class ChainVerifier:
             return
         if isinstance(record, ReviewRequested | ReviewSubmitted | Decided):
             self._reviewed.add(node)
+        if isinstance(record, ReviewSubmitted):
+            self._submitted[record.run_id, node].add(record.source)
         self._chain(record, entry.position)
 
     def _chain(self, record: Linked | Terminal, at: Position) -> None:
@@ -153,6 +159,22 @@ class ChainVerifier:
                 chain.head, chain.result = str(head), chain.result or entry.position
 
 
+def _hash_of(run_id: str, node: str, epoch: int, shown: str) -> str | None:
+    """Return the hash of what is shown, None if that is no JSON."""
+    try:
+        return shown_hash(run_id, node, epoch, loads(shown))
+    except (ValueError, TypeError):
+        return None
+
+
+def _firsts(found: Iterable[tuple[Decided, Position]]) -> list[tuple[Decided, Position]]:
+    """Return each record where it stands first: after a crash the same one may be written again."""
+    first: dict[str, tuple[Decided, Position]] = {}
+    for record, at in found:
+        first.setdefault(record_hash(record), (record, at))
+    return list(first.values())
+
+
 def _first_of_each(problems: list[Problem]) -> Iterator[Problem]:
     """Yield the first problem of each run and node: what follows from it is not another one."""
     seen: set[tuple[str, str]] = set()
@@ -165,13 +187,14 @@ def _first_of_each(problems: list[Problem]) -> Iterator[Problem]:
 class _Check:
     """One chain, held against itself and against the head in the result."""
 
-    def __init__(self, key: Key, chain: _Chain, layout: Layout, extents: Mapping[Place, Extent]) -> None:
+    def __init__(self, key: Key, chain: _Chain, known: frozenset[Position], extents: Mapping[Place, Extent]) -> None:
         self._key = key
         self._chain = chain
         self._extents = extents
         self._asked = [(r, at) for r, at in chain.records if isinstance(r, ReviewRequested)]
-        self._decided = [(r, at) for r, at in chain.records if isinstance(r, Decided)]
+        self._decided = _firsts((r, at) for r, at in chain.records if isinstance(r, Decided))
         self._submitted = {r.source: (r, at) for r, at in chain.records if isinstance(r, ReviewSubmitted)}
+        self._known = known
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong, the earliest cause first."""
@@ -187,15 +210,15 @@ class _Check:
         run_id, node, epoch = self._key
         known = {""}
         for record, at in self._asked:
-            if record.hash != shown_hash(run_id, node, epoch, loads(record.shown)):
+            if record.hash != _hash_of(run_id, node, epoch, record.shown):
                 yield self._problem("altered", "the ReviewRequested does not show what its hash names", at)
             elif record.previous not in known:
                 what = self._lost(record.previous, at)
                 yield self._problem(what, f"the ReviewRequested before this one was {what}", at)
             known.add(record_hash(record))
         if not self._asked and (self._decided or self._submitted or self._chain.head):
-            at = self._decided[0][1] if self._decided else self._chain.end[1] if self._chain.end else None
-            yield self._problem("dropped", "the ReviewRequested is missing", at)
+            shows = self._decided[0][1] if self._decided else self._chain.end[1] if self._chain.end else None
+            yield self._problem("dropped", "the ReviewRequested is missing", shows)
 
     def _decisions(self) -> Iterator[Problem]:
         for record, at in self._decided:
@@ -235,7 +258,8 @@ class _Check:
             return
         submitted, where = found
         said = (submitted.decision, submitted.reviewer, submitted.comment, submitted.edit, submitted.submitted_at)
-        if said != (record.decision, record.reviewer, record.comment, record.edit, record.decided_at):
+        differs = said != (record.decision, record.reviewer, record.comment, record.edit, record.decided_at)
+        if differs or record.submitted != record_hash(submitted):
             culprit = "Decided" if self._fits_with(record) else "ReviewSubmitted"
             yield self._problem("altered", f"the {culprit} was altered: decision and submission differ", at)
         elif submitted.hash not in (None, record.hash) or submitted.epoch not in (-1, record.epoch):
@@ -244,20 +268,46 @@ class _Check:
             yield self._problem("altered", "the Decided names something that was never shown", at)
         elif where.offset > at.offset:
             yield self._problem("reordered", "the decision stands before the ReviewSubmitted it is of", at)
-        elif self._asked and where.offset < self._asked[0][1].offset:
+        elif any(record.previous == record_hash(asked) and where.offset < there.offset for asked, there in self._asked):
             yield self._problem("reordered", "the ReviewSubmitted stands before what it is an answer to", where)
 
     def _submissions(self) -> Iterator[Problem]:
         """Check that everything submitted was answered, and that every refusal is of something submitted."""
         decided = {record.source for record, _ in self._decided}
-        refused = {r.source: at for r, at in self._chain.records if isinstance(r, Refused) and r.command == REVIEW}
+        refused: dict[Position, Position] = {}
+        for record, at in self._chain.records:
+            if isinstance(record, Refused) and record.command == REVIEW:
+                refused.setdefault(record.source, at)  # a crash may have it written twice
         for source, (_, at) in self._submitted.items():
-            extent = self._extents.get((at.topic, at.partition))
-            if source not in decided and source not in refused and extent is not None and extent.consumed(at.offset):
+            if source not in decided and source not in refused and self._answered_by_now(at):
                 yield self._problem("dropped", "the answer (Decided or Refused) to this ReviewSubmitted is missing", at)
         for source, answered in refused.items():
+            if source not in self._known:
+                yield self._problem("dropped", "the ReviewSubmitted that this refusal is of is missing", answered)
             if source in self._submitted and self._submitted[source][1].offset > answered.offset:
                 yield self._problem("reordered", "the refusal stands before the ReviewSubmitted it is of", answered)
+
+        yield from self._order(refused)
+
+    def _answered_by_now(self, at: Position) -> bool:
+        """Say whether the node's agent has had the record at `at`; where no group ever committed, after the run's result."""
+        extent = self._extents.get((at.topic, at.partition))
+        if extent is None or extent.committed is None:
+            return self._chain.result is not None
+        return extent.consumed(at.offset)
+
+    def _order(self, refused: Mapping[Position, Position]) -> Iterator[Problem]:
+        """Check that answers stand in the order of what they answer: the agent takes the journal record by record."""
+        pairs = [(self._submitted[source][1], at) for source, at in refused.items() if source in self._submitted]
+        ended = [at for at in (self._chain.end and self._chain.end[1],) if at is not None]
+        for record, at in self._decided[:1]:
+            cause = self._submitted.get(record.source) if record.source else None
+            if cause is not None:
+                pairs += [(cause[1], answer) for answer in (at, *ended)]
+        pairs.sort(key=lambda pair: (pair[0].offset, pair[1].offset))
+        for (_, before), (_, after) in pairwise(pairs):
+            if after.offset < before.offset:
+                yield self._problem("reordered", "this answer stands before one to an earlier submission", after)
 
     def _end(self) -> Iterator[Problem]:
         chain, end = self._chain, self._chain.end

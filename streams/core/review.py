@@ -226,6 +226,7 @@ def _decide(context: Context, row: NodeRow, decision: str, at: int, by: ReviewSu
         decided_at=at,
         source=by.source if by else None,
         previous=review.chain,
+        submitted=record_hash(by) if by else None,
     )
     source = by.source if by else None
     known = replace(review, chain=record_hash(decided), decided_by=source)

@@ -78,13 +78,11 @@ def review_submitted(plan: WorkflowPlan, run_id: str, value: dict[str, Any], rec
     if edit is not None and not isinstance(edit, dict):
         raise Unusable('"edit" is not a JSON object')
     text = None if edit is None else dumps(edit)
-    why = None
+    if size_of(text) > MAX_OUTPUT_BYTES:
+        raise Unusable(f'"edit" has {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed')
+    at = record.position
     if node.review is None:
         why = f"nobody reviews node {node.id!r}"
-    elif size_of(text) > MAX_OUTPUT_BYTES:
-        why = f"edit: {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed"
-    at = record.position
-    if why is not None:
         refused = Refused(run_id, node.id, epoch or 0, "review", why, reviewer, moment.now, at)
         return submitted(plan.id, node.topic, refused)
     wanted = -1 if epoch is None else epoch
