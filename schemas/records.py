@@ -602,7 +602,7 @@ class Holder:
 class LeaseRow:
     """What is known of a key: who does its work now, or what came of it and until when that holds.
 
-    Those who wait stand in rows of their own, `key/number`, for numbers from `first` to before `next`: one row would grow.
+    Those who wait stand in rows of their own, by number, for numbers from `first` to before `next`: one row would grow.
     """
 
     key: str

@@ -6,7 +6,7 @@ from typing import Any
 
 from topology import naming
 from topology.compile import tables_of, topics_of
-from topology.plan import LlmPlan, NodePlan, RetryPolicy, ReviewPlan, RouterPlan, Rule, WorkflowPlan
+from topology.plan import LeasePlan, LlmPlan, NodePlan, RetryPolicy, ReviewPlan, RouterPlan, Rule, WorkflowPlan
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -66,6 +66,18 @@ def review(form: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]
     """Return the fields that make a node of `plan_of` a review, or an llm node one whose doubts are reviewed."""
     plan = ReviewPlan(("ada",), "reject", (), 60_000, form)
     return {"kind": "review", "review": replace(plan, **changes)}
+
+
+def once(node: str, key: str = "${input.key}", workflow: str = "wf", ttl_ms: int | None = None) -> dict[str, Any]:
+    """Return the fields that make `node` of `plan_of` one whose work is done once per key."""
+    lease = LeasePlan(naming.effects_topic(workflow, node), naming.leases_table(node), ttl_ms)
+    return {"idempotency_key": key, "lease": lease}
+
+
+def cached(node: str, ttl_ms: int, workflow: str = "wf") -> dict[str, Any]:
+    """Return the fields that make `node` of `plan_of` a router with a model and a cache."""
+    lease = LeasePlan(naming.routes_topic(workflow, node), naming.leases_table(node), ttl_ms)
+    return {**router(("input.n == 9", "ruled"), model=True), "lease": lease}
 
 
 def router(*rules: tuple[str, str], default: str | None = "other", model: bool = False) -> dict[str, Any]:

@@ -14,7 +14,6 @@ _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
 _WHEN_TRUE: Callable[[object], bool] = bool
 
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
-    "cache_ttl_s": _ALWAYS,
     "executor": lambda value: value == "process",
     "batch": _ALWAYS,
     "for_each": _ALWAYS,

@@ -11,6 +11,8 @@ from schemas.ids import ce_id
 from schemas.records import (
     CallLost,
     EpochOpened,
+    LeaseRequested,
+    LeaseReturned,
     NodeRecord,
     Record,
     RedriveRequested,
@@ -54,6 +56,22 @@ class Envelope:
         self.check_partition(record.run_id, entry)
         self._check_identity(record, entry)
         return record  # type: ignore[no-any-return]
+
+    def open_lease(self, entry: Entry) -> None:
+        """Check a record of a topic where keys of work meet."""
+        try:
+            record: Any = decode(entry.value or b"")
+        except CodecError as error:
+            self._findings.add("g.undecodable", entry.position, str(error))
+            return
+        if not isinstance(record, LeaseRequested | LeaseReturned):
+            message = f"a {type(record).__name__} does not belong in this topic"
+            self._findings.add("g.misplaced", entry.position, message)
+        elif record.key.encode() != entry.key:
+            self._findings.add("g.key", entry.position, f"the key is {entry.key!r}, the work's {record.key!r}")
+        else:
+            self.check_partition(record.key, entry)
+            self._check_identity(record, entry)
 
     def check_partition(self, run_id: str, entry: Entry) -> None:
         """Check that a record of `run_id` is where the run is."""

@@ -11,6 +11,7 @@ from schemas.records import (
     CancelRequested,
     EpochOpened,
     Finished,
+    LeaseRow,
     LedgerRow,
     NodeRecord,
     Position,
@@ -21,6 +22,7 @@ from schemas.records import (
     ReviewSubmitted,
     RunRecord,
     Started,
+    WaiterRow,
 )
 from streams.audit.checks.limits import DAY, over_limit
 from streams.audit.envelope import Envelope
@@ -31,6 +33,11 @@ from streams.audit.runs import RunStory, start_of
 from streams.audit.snapshot import Entry, Extent, Place
 from streams.audit.story import NodeStory
 from streams.audit.tables import Changelog, Held
+from topology import naming
+
+
+LEASES = naming.leases_table("")
+"""How the tables of leases end."""
 
 
 class Evidence:
@@ -68,6 +75,8 @@ class Evidence:
                 self._on_result(entry)
             case "requests":
                 self._on_request(entry)
+            case "lease":
+                self._envelope.open_lease(entry)
             case "dead-letter":
                 self.dead_letters.append(dead_letter_of(entry))
             case _:
@@ -115,9 +124,11 @@ class Evidence:
         if place not in self._changelogs:
             self._changelogs[place] = Changelog(*place)
         key = self._changelogs[place].take(entry, self.findings)
-        if key is not None and not key.startswith(DAY):  # a run id, or begins with one: those hold no "/"
-            self._envelope.check_partition(key.split("/")[0], entry)
         row = self._changelogs[place].row(key) if key is not None else None
+        if isinstance(row, LeaseRow | WaiterRow):
+            self._envelope.check_partition(row.key, entry)
+        elif key is not None and not key.startswith(DAY) and not self.layout.table_of[entry.topic].endswith(LEASES):
+            self._envelope.check_partition(key.split("/")[0], entry)  # a run id, or begins with one: those hold no "/"
         if isinstance(row, LedgerRow) and (wrong := over_limit(row)):
             self.findings.add("e.over-budget", entry.position, f"run {row.run_id!r}: {wrong}")
 

@@ -8,13 +8,13 @@ from typing import Literal
 
 from topology import naming
 
-Role = Literal["input", "control", "run", "journal", "requests", "retry", "dead-letter", "output", "changelog"]
+Role = Literal["input", "control", "run", "journal", "requests", "retry", "dead-letter", "output", "lease", "changelog"]
 
-CONSUMED: frozenset[Role] = frozenset({"input", "control", "run", "journal", "retry", "output"})
+CONSUMED: frozenset[Role] = frozenset({"input", "control", "run", "journal", "retry", "output", "lease"})
 """What the workflow's group commits positions of; in the output topic: up to where results are known to a durable row."""
 
-CO_PARTITIONED: frozenset[Role] = frozenset({"run", "journal", "retry", "output", "changelog"})
-"""Where a run has one and the same partition."""
+CO_PARTITIONED: frozenset[Role] = frozenset({"run", "journal", "retry", "output", "lease", "changelog"})
+"""Where a run, or the key of what is done once, has one and the same partition."""
 
 EFFECTS: frozenset[Role] = frozenset({"changelog", "dead-letter", "output", "requests"})
 """What is only ever written because of records in the other topics."""
@@ -47,7 +47,8 @@ class Layout:
 def layout_of(workflow: str, topics: Mapping[str, int], partition_of: PartitionOf) -> Layout:
     """Return the layout of `workflow` among a broker's topics (with their partition counts)."""
     nodes = _nodes(workflow, topics)
-    tables = [*map(naming.node_table, nodes), naming.RUN_TABLE, naming.TIMERS_TABLE, naming.LEDGER_TABLE]
+    leases = [naming.leases_table(node) for node in nodes]
+    tables = [*map(naming.node_table, nodes), *leases, naming.RUN_TABLE, naming.TIMERS_TABLE, naming.LEDGER_TABLE]
     journals = {naming.journal_topic(workflow, node): node for node in nodes}
     changelogs = {naming.changelog_topic(workflow, table): table for table in tables}
     roles: dict[str, Role] = {
@@ -56,6 +57,8 @@ def layout_of(workflow: str, topics: Mapping[str, int], partition_of: PartitionO
         naming.run_topic(workflow): "run",
         **dict.fromkeys(journals, "journal"),
         **dict.fromkeys((naming.requests_topic(workflow, node) for node in nodes), "requests"),
+        **dict.fromkeys((naming.effects_topic(workflow, node) for node in nodes), "lease"),
+        **dict.fromkeys((naming.routes_topic(workflow, node) for node in nodes), "lease"),
         naming.retry_topic(workflow): "retry",
         naming.dead_letter_topic(workflow): "dead-letter",
         naming.output_topic(workflow): "output",

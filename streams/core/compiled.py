@@ -21,7 +21,7 @@ Prices = Mapping[str, Price | None]
 
 @dataclass(frozen=True, slots=True)
 class CompiledNode:
-    """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by."""
+    """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by, and a router's answers kept by."""
 
     plan: NodePlan
     workflow: str
@@ -39,7 +39,7 @@ class CompiledNode:
     @property
     def evaluates(self) -> bool:
         """Say whether any expression is evaluated on what the node sees before it begins."""
-        return bool(self.when or self.idempotency_key or self.rules)
+        return bool(self.when or self.idempotency_key or self.rules or self.plan.lease)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         None if node.when is None else compile_condition(node.when, names),
         None if node.idempotency_key is None else compile_interpolation(node.idempotency_key, names),
         plan.deadline_ms,
-        Prompt(node) if plan.has_ledger and node.llm is not None else None,
+        Prompt(node) if (plan.has_ledger or node.lease) and node.llm is not None else None,
         prices,
         tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
         compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,

@@ -23,6 +23,7 @@ from schemas.records import (
     Failed,
     Gathered,
     Json,
+    LeaseGranted,
     NodeRecord,
     NodeRow,
     Provenance,
@@ -36,7 +37,7 @@ from schemas.records import (
     Terminal,
     TimedOut,
 )
-from streams.core import external, node_attempts, review
+from streams.core import external, lease, node_attempts, review
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
 from streams.core.limits import MAX_ROW_BYTES, size_of
@@ -48,7 +49,7 @@ from topology.plan import INPUT
 
 ANSWERS = (ResultReceived, ReviewSubmitted)
 """What others say of an epoch they name: it is taken or refused at once, never kept for later."""
-ASIDE = (*ANSWERS, ReviewRequested, TimedOut)
+ASIDE = (*ANSWERS, ReviewRequested, TimedOut, LeaseGranted)
 """What stands in a node's own journal beside its attempts and its end."""
 SETTLING = (Succeeded, AttemptFailed, AttemptDeferred, CallLost)
 
@@ -252,6 +253,8 @@ def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
             return external.on_result(context, row, record)
         case ReviewSubmitted():
             return review.on_submitted(context, row, record)
+        case LeaseGranted():
+            return lease.on_granted(context, row, record)
     if row.status in TERMINAL_STATUSES or record.epoch != row.epoch:
         return NOTHING
     match record:
@@ -270,4 +273,5 @@ def _on_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
         case CallLost():
             return NOTHING
         case _:
-            return on_terminal(context, row, record)  # type: ignore[arg-type]
+            found = on_terminal(context, row, record)  # type: ignore[arg-type]
+            return replace(found, sends=(*found.sends, *lease.returned(context, row, record)))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from streams.core.node_context import Context
 from streams.core.node_end import bury, close, fail, is_ready
 from streams.core.transition import Transition
 from topology.expressions import ExpressionError
+from topology.templates import TemplateError
 
 
 def resolve(context: Context, row: NodeRow) -> Transition:
@@ -39,6 +40,8 @@ def resolve(context: Context, row: NodeRow) -> Transition:
         return begin(context, replace(row, idempotency_key=key, input_hash=_hash_of(row)), inputs)
     except ExpressionError as error:
         return fail(context, row, ErrorInfo("expression", str(error), retryable=False))
+    except TemplateError as error:
+        return fail(context, row, ErrorInfo("template", str(error), retryable=False))
 
 
 def _skip(context: Context, row: NodeRow, reason: str, stopped: bool) -> Transition:

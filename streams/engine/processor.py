@@ -10,6 +10,9 @@ from typing import cast, get_args
 from schemas import codec
 from schemas.records import (
     DayRow,
+    LeaseGranted,
+    LeaseRequested,
+    LeaseReturned,
     LedgerRow,
     NodeRecord,
     NodeRow,
@@ -20,11 +23,12 @@ from schemas.records import (
     RunRow,
     TimerRow,
 )
-from streams.core import intake, node_agent, run_agent, timer_agent
+from streams.core import intake, lease, lease_agent, node_agent, run_agent, timer_agent
 from streams.core.compiled import CompiledNode, CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
 from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
+from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
@@ -40,6 +44,7 @@ PartitionOf = Callable[[bytes], int]
 
 RUN_RECORDS = get_args(RunRecord)
 NODE_RECORDS = get_args(NodeRecord)
+LEASE_RECORDS = (LeaseRequested, LeaseReturned)
 
 Elsewhere = Callable[[str], Cost]
 """What partitions of other workers have spent on a day."""
@@ -50,7 +55,7 @@ def nowhere(_: str) -> Cost:
     return Cost()
 
 
-CO_PARTITIONED = frozenset({"run", "journal", "retry", "output"})
+CO_PARTITIONED = frozenset({"run", "journal", "retry", "output", "routes", "effects"})
 
 
 @dataclass(slots=True)
@@ -88,12 +93,14 @@ class Processor:
         self._node_of = {node.topic: node.id for node in plan.nodes}
         self._of_table = {node.plan.table: node for node in workflow.nodes.values()}
         self._run_topic = plan.topic("run")
+        self._leases = {node.plan.lease.topic: node for node in workflow.nodes.values() if node.plan.lease}
         self._readers = self._subscriptions()
         self._on_topic: dict[str, Callable[[Inbound], None]] = {
             plan.topic("input"): self._on_input,
             plan.topic("control"): self._on_control,
             plan.topic("retry"): self._on_retry,
             **dict.fromkeys(self._readers, self._on_journal),
+            **dict.fromkeys(self._leases, self._on_lease),
         }
 
     @property
@@ -117,7 +124,9 @@ class Processor:
             row = self.tables.get(TIMERS_TABLE, partition, key)
             if not isinstance(row, TimerRow):
                 continue
-            if row.kind == timer_agent.DEADLINE:
+            if row.kind == lease_agent.LEASE:
+                self._expire(partition, key, row, now)
+            elif row.kind == timer_agent.DEADLINE:
                 run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, row.run_id))
                 self._note(TIMERS_TABLE, partition, key, run_agent.expire(self.workflow.plan, run_row, row, now))
             elif row.node in self._journal:
@@ -169,11 +178,39 @@ class Processor:
         decided = run_agent.decide(self.workflow.plan, run_row, entry, moment.now, record.offset)
         self._note(RUN_TABLE, partition, key, decided)
         if run_row is not None and run_row.retired:
+            self._give_up(entry, partition, moment)
             return  # its nodes' rows were dropped: a late record must not bring one back
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
             ledger = self._ledger(node, partition, key)
             self._note_node(node, partition, key, node_agent.decide(node, row, entry, moment, ledger))
+
+    def _on_lease(self, record: Inbound) -> None:
+        found, node = self._decode(record), self._leases[record.topic].plan
+        if not isinstance(found, LeaseRequested | LeaseReturned) or node.lease is None:
+            return
+        table, partition, now = node.lease.table, record.partition, self._moment().now
+        decided = lease_agent.decide(node, lambda key: self.tables.get(table, partition, key), found, now)
+        for key, row in decided.rows.items():
+            self._put(table, partition, key, row)
+        for timer in decided.timers:
+            self._put(TIMERS_TABLE, partition, timer_agent.key_of(timer), timer)
+            self.timers.add(timer.due_at, partition, timer_agent.key_of(timer))
+        for send in decided.sends:
+            self._send(send, None)  # a run's partition is not its key's
+
+    def _give_up(self, entry: RunRecord | NodeRecord, partition: int, moment: Moment) -> None:
+        """Give back what is granted to a run whose rows are gone: others wait for it."""
+        if isinstance(entry, LeaseGranted):
+            context = Context(self.workflow.nodes[entry.node], moment, None)
+            self._send(lease.give_up(context, NodeRow(entry.run_id), entry), partition)
+
+    def _expire(self, partition: int, key: str, timer: TimerRow, now: int) -> None:
+        """Drop what a router decided long ago."""
+        self._put(TIMERS_TABLE, partition, key, None)
+        plan = next((n.plan.lease for n in self._leases.values() if n.plan.id == timer.node), None)
+        if plan is not None and lease_agent.expire(self.tables.get(plan.table, partition, timer.run_id), now):
+            self._put(plan.table, partition, timer.run_id, None)
 
     def _note_node(self, node: CompiledNode, partition: int, key: str, transition: Transition) -> None:
         address = (node.plan.table, partition, key)
@@ -206,9 +243,9 @@ class Processor:
 
     def _ledger(self, node: CompiledNode, partition: int, run_id: str) -> Ledger | None:
         """Return the run's ledger for a node that spends, None for others."""
-        if node.prompt is None:
-            return None
         plan = self.workflow.plan
+        if node.prompt is None or not plan.has_ledger:
+            return None
         row = self.tables.get(LEDGER_TABLE, partition, run_id)
         row = with_limit(row if isinstance(row, LedgerRow) else LedgerRow(run_id, None, None), plan.budget)
         today, days, elsewhere = day_of(self._moment().now), {}, Cost()
@@ -240,12 +277,17 @@ class Processor:
         value = send.value if send.value is None or isinstance(send.value, bytes) else codec.encode(send.value)
         if send.topic not in self._co_partitioned:
             partition = None
+        elif send.topic in self._leases and send.key is not None:
+            partition = self._partition_of(send.key)  # of the work, not of the run
         elif partition is None and send.key is not None:
             partition = self._partition_of(send.key)
         return Outgoing(send.topic, partition, send.key, value, send.headers)
 
     def _misplaced(self, found: Record, record: Inbound) -> str | None:
         """Return why a record of ours does not belong where it stands, None if it does."""
+        if record.topic in self._leases:
+            fits = isinstance(found, LEASE_RECORDS) and found.key.encode() == record.key
+            return None if fits else f"a {type(found).__name__} has no place in {record.topic}, or another key"
         if found.run_id.encode() != record.key:  # type: ignore[union-attr]
             return f"its key is not its run id {found.run_id!r}"  # type: ignore[union-attr]
         owner = self._node_of.get(record.topic)

@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from tests.engine.scripts import Story, advance, answer, cancel, decision, doubtful, redrive, start
-from tests.plans import CHAIN, external, llm, review, router
+from streams.core.outcome import Done, NodeInput, Outcome, Usage
+from tests.engine.scripts import Step, Story, advance, answer, cancel, decision, doubtful, flaky, redrive, start
+from tests.plans import CHAIN, cached, external, llm, once, review, router
 from topology.plan import Budget
+
+
+def routing(node_input: NodeInput) -> Outcome:
+    """Choose as a model does."""
+    return Done({"route": "other", "confidence": 0.9, "by": "model"}, Usage(3, 5), 0.00001, "m1")
+
 
 FORM = {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False}
 DOUBT = {**llm("m1", output_schema=FORM, on_low_confidence="review"), "review": review(FORM)["review"]}
 
+
+def keyed(run_id: str, **more: Any) -> Step:
+    """Return a step that starts a run whose work has the key "k"."""
+    return start(run_id, {"n": 1, "key": "k", **more})
+
+
 STORIES: Mapping[str, Story] = {
+    "done once, for two runs": Story(CHAIN, [keyed("r1"), keyed("r2")], nodes={"b": once("b")}),
+    "done once, for four that ask at the same time": Story(
+        {"b": ()}, [keyed("r1"), keyed("r2"), keyed("r3"), keyed("r4"), advance(1)], {"b": flaky(2)}, {"b": once("b")}
+    ),
+    "done by the next after a cancel": Story(
+        {"b": ()}, [keyed("r1"), keyed("r2"), keyed("r3"), cancel("r1"), advance(1)], {"b": flaky(1)}, {"b": once("b")}
+    ),
+    "cancelled while another does it": Story(
+        {"b": ()},
+        [keyed("r1"), keyed("r2"), keyed("r3"), cancel("r2"), cancel("r1"), advance(1)],
+        {"b": flaky(1)},
+        {"b": once("b")},
+    ),
+    "failed for all that wait, and tried again by the next": Story(
+        {"b": ()}, [keyed("r1"), keyed("r2"), advance(1), keyed("r3"), advance(1)], {"b": flaky(9)}, {"b": once("b")}
+    ),
+    "routed from the cache": Story(
+        {"a": (), "b": ("a",)},
+        [start("r1"), start("r2"), start("r3", {"n": 9}), start("r4", {"n": 2}), advance(1), start("r5"), advance(1)],
+        {"a": routing},
+        {"a": cached("a", 30_000), "b": {"when": 'a.route == "other"'}},
+    ),
+    "routed within a budget": Story(
+        {"a": ()},
+        [start("r1"), start("r2")],
+        {"a": routing},
+        {"a": cached("a", 30_000)},
+        {"budget": Budget(3_000, None)},
+    ),
+    "too dear to route, but for the cache": Story(
+        {"a": ()}, [start("r1"), start("r2")], {"a": routing}, {"a": cached("a", 30_000)}, {"budget": Budget(20, None)}
+    ),
     "approved": Story(CHAIN, [start(), decision("b")], nodes={"b": review()}),
     "approved with an edit": Story(CHAIN, [start(), decision("b", edit={"n": 2})], nodes={"b": review(FORM)}),
     "rejected": Story(CHAIN, [start(), decision("b", decision="reject", comment="no")], nodes={"b": review()}),

@@ -26,7 +26,7 @@ SURE = "output_schema: schemas/sure.json, min_confidence: 0.5"
         ("- {id: a, type: review}\n", []),
         (
             "- {id: a, type: router, routes: [x], default_route: x, cache_ttl_s: 3, model: m, prompt_template: prompts/p.j2}\n",
-            ["5:60 cache_ttl_s"],
+            [],
         ),
     ],
 )

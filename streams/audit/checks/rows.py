@@ -154,7 +154,8 @@ def _progress_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference
         yield "seq", row.seq, story.asked
         return
     if not story.tried:
-        yield "status", row.status, row.status if row.status in ("pending", "running") else "pending or running"
+        idle = ("pending", "running", "waiting") if row.lease == "asked" else ("pending", "running")
+        yield "status", row.status, row.status if row.status in idle else "pending or running"
     else:
         yield "status", row.status, "running" if story.due >= seq else "waiting"
         if story.standing.error is not None:

@@ -11,6 +11,7 @@ from topology.naming import TIMERS_TABLE, changelog_topic, node_table
 DEADLINE = "deadline"
 RETRY = "retry"
 REVIEW = "review"
+LEASE = "lease"
 
 
 def check_timers(evidence: Evidence) -> None:
@@ -33,6 +34,8 @@ def check_timers(evidence: Evidence) -> None:
 
 
 def _check_timer(evidence: Evidence, key: str, held: Held, row: TimerRow) -> None:
+    if row.kind == LEASE:
+        return  # of a router's decision, not of a run
     run = evidence.runs.get(row.run_id)
     if key != f"{row.run_id}/{row.node}/{row.epoch}/{row.seq}/{row.kind}":
         evidence.findings.add("c.timer-left", held.at, f"the key {key!r} is not the timer's")
@@ -69,6 +72,7 @@ def _check_woken(
         held is None
         or not isinstance(row, NodeRow)
         or row.status != "waiting"
+        or row.lease == "asked"  # it waits for another run
         or run.node(node, row.epoch).winner is not None
     ):
         return
