@@ -97,7 +97,7 @@ STORIES: Mapping[str, Story] = {
     "retired after a failure": Story(CHAIN, [start(), RETIRE], {"b": broken}),
     "retired, and started again": Story(CHAIN, [start(), RETIRE, start(), start(value={"n": 2}), cancel()]),
     "under review": Story(CHAIN, [start()], nodes={"b": review()}),
-    "decided when its state was dropped": Story(
+    "told something when its state was dropped": Story(
         CHAIN, [start(), decision("b"), RETIRE, decision("b"), answer("b")], nodes={"b": review()}
     ),
     "asked of an app": Story(CHAIN, [start()], nodes={"b": external("b")}),
