@@ -34,12 +34,12 @@ class Problem:
     epoch: int
     what: str
     message: str
-    at: Position | None
+    at: Position
 
     @property
     def place(self) -> str:
         """Return where it shows."""
-        return "" if self.at is None else f"{self.at.topic}/{self.at.partition}/{self.at.offset}"
+        return f"{self.at.topic}/{self.at.partition}/{self.at.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class _Check:
             if isinstance(record, TERMINAL):
                 self._ends.setdefault(record.epoch, (record, at))
 
-    def _problem(self, epoch: int, what: str, message: str, at: Position | None) -> Problem:
+    def _problem(self, epoch: int, what: str, message: str, at: Position) -> Problem:
         return Problem(self._run_id, self._node, epoch, what, message, at)
 
     # ---- what was asked ---------------------------------------------------------------------------------------------
@@ -109,7 +109,10 @@ class _Check:
                     record.epoch, "altered", "this ReviewRequested cannot be the first of its chain", at
                 )
             elif record.previous:
-                yield from self._link(record.epoch, record.previous, record.seq - 1, at)
+                lost = [*self._link(record.epoch, record.previous, record.seq - 1, at)]
+                if lost and self._is_disowned(record):
+                    lost = [self._problem(record.epoch, "altered", "this ReviewRequested: nothing links to it", at)]
+                yield from lost
 
     def _link(self, epoch: int, previous: str, seq: int, at: Position) -> Iterator[Problem]:
         """Check that the request that `previous` names, of that `seq`, stands before `at`; say what became of it if not."""
@@ -126,6 +129,11 @@ class _Check:
         else:
             yield self._problem(epoch, "dropped", "the ReviewRequested that this links to is missing", at)
 
+    def _is_disowned(self, asked: ReviewRequested) -> bool:
+        """Say whether a decision was made on the request and does not link to it as it stands."""
+        links = {r.previous for r, _ in self._decided if (r.epoch, r.seq) == (asked.epoch, asked.seq)}
+        return bool(links) and record_hash(asked) not in links
+
     def _may_be(self, asked: ReviewRequested, epoch: int, seq: int) -> bool:
         """Say whether a request that nothing links to is what was linked to, altered: one of another seq was not escalated."""
         named = record_hash(asked)
@@ -139,12 +147,16 @@ class _Check:
     def decisions(self) -> Iterator[Problem]:
         """Check every decision against the request it links to and against what was submitted, or the end of the time."""
         for record, at in self._decided:
-            yield from self._link(record.epoch, record.previous, record.seq, at)
-            yield from self._bounds(record, at)
-            if record.source is None:
-                yield from self._time_out(record, at)
-            else:
-                yield from self._source(record, at)
+            found = [*self._link(record.epoch, record.previous, record.seq, at), *self._bounds(record, at)]
+            found += self._time_out(record, at) if record.source is None else self._source(record, at)
+            if found and self._is_forged(record):
+                found = [self._problem(record.epoch, "altered", "this Decided is not the one in the result's head", at)]
+            yield from found
+
+    def _is_forged(self, record: Decided) -> bool:
+        """Say whether the head shows that a decision is not as it was; where there is none yet, nobody can tell."""
+        end, head = self._ends.get(record.epoch), self._heads.get(record.epoch)
+        return end is not None and head is not None and head_of(record_hash(record), end[0]) != head.hash
 
     def _bounds(self, record: Decided, at: Position) -> Iterator[Problem]:
         asked = next((r for r, _ in self._asked if record_hash(r) == record.previous), None)
@@ -195,11 +207,12 @@ class _Check:
             if refused.source not in sources:
                 said = "the ReviewSubmitted that this refusal is of is missing"
                 yield self._problem(refused.epoch, "dropped", said, at)
-        decided = {r.source for r, _ in self._decided}
+        decided, linked = {r.source for r, _ in self._decided}, {r.submitted for r, _ in self._decided}
         for record, at in self._submitted:
             answers = [where for r, where in self._refused if r.source == record.source]
             extent = self._extents.get((at.topic, at.partition))
-            if record.source in decided or any(where.offset > at.offset for where in answers):
+            known = record.source in decided or record_hash(record) in linked
+            if known or any(where.offset > at.offset for where in answers):
                 continue
             first = next(where for r, where in self._submitted if r.source == record.source)
             if answers and first == at:

@@ -19,6 +19,8 @@ from streams.audit.snapshot import Entry, Extent, Place
 KINDS = (ReviewRequested, ReviewSubmitted, Decided, Refused, TimedOut, *TERMINAL)
 HEAD_BYTES = 5
 """Magic and schema id."""
+UNREAD = -1
+"""The epoch of what cannot be read."""
 
 Key = tuple[str, str]
 """A run and a node."""
@@ -63,7 +65,7 @@ class ChainVerifier:
             found += problems_of(*key, trail, self._extents)
         unsealed = sum(len(trail.epochs - trail.heads.keys()) for trail in judged.values())
         chains = sum(len(trail.epochs) for trail in judged.values())
-        return ChainReport(chains, tuple(_first_of_each(found)), tuple(self._notes(cut, unsealed)))
+        return ChainReport(chains, tuple(self._first_of_each(found)), tuple(self._notes(cut, unsealed)))
 
     def _notes(self, cut: set[Key], unsealed: int) -> Iterator[str]:
         if cut:
@@ -80,6 +82,20 @@ class ChainVerifier:
             return False
         first = next((r for r, _ in trail.records if not isinstance(r, ReviewSubmitted | Refused)), None)
         return not (isinstance(first, ReviewRequested) and first.previous == "")
+
+    def _first_of_each(self, problems: list[Problem]) -> Iterator[Problem]:
+        """Yield the first problem of each run and node: what follows from it is not another one, least of all in the result."""
+        seen: set[Key] = set()
+        runs = {problem.run_id for problem in problems if problem.node}
+        for problem in sorted(problems, key=self._place):
+            if (problem.run_id, problem.node) not in seen and (problem.node or problem.run_id not in runs):
+                seen.add((problem.run_id, problem.node))
+                yield problem
+
+    def _place(self, problem: Problem) -> tuple[str, str, bool, bool, int]:
+        """Return what problems are sorted by: what cannot be read explains what is missing."""
+        at, read = problem.at, problem.epoch != UNREAD
+        return problem.run_id, problem.node, not self._layout.has(at.topic, "journal"), read, at.offset
 
     # ---- journals ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +118,7 @@ class ChainVerifier:
     def _altered(self, entry: Entry, message: str) -> None:
         run_id = (entry.key or b"").decode(errors="replace")
         node = self._layout.node_of[entry.topic]
-        self._unreadable.append(Problem(run_id, node, -1, "altered", message, entry.position))
+        self._unreadable.append(Problem(run_id, node, UNREAD, "altered", message, entry.position))
 
     def _trail(self, run_id: str, node: str) -> Trail:
         return self._trails.setdefault((run_id, node), Trail())
@@ -113,7 +129,7 @@ class ChainVerifier:
         run_id = (entry.key or b"").decode(errors="replace")
         found = _result(entry.value or b"")
         if isinstance(found, str):
-            self._bad_results.append(Problem(run_id, "", -1, "altered", f"the result: {found}", entry.position))
+            self._bad_results.append(Problem(run_id, "", UNREAD, "altered", f"the result: {found}", entry.position))
             return
         epoch, ran, heads = found
         if (run_id, epoch) in self._results:
@@ -139,13 +155,3 @@ def _result(value: bytes) -> tuple[int, set[str], dict[str, str]] | str:
     if not heads.keys() <= nodes.keys():
         return "it lists the chain of a node that it does not have"
     return epoch, ran, heads
-
-
-def _first_of_each(problems: list[Problem]) -> Iterator[Problem]:
-    """Yield the first problem of each run and node: what follows from it is not another one."""
-    seen: set[Key] = set()
-    runs = {problem.run_id for problem in problems if problem.node}
-    for problem in sorted(problems, key=lambda p: (p.run_id, p.node, p.at.offset if p.at else 0)):
-        if (problem.run_id, problem.node) not in seen and (problem.node or problem.run_id not in runs):
-            seen.add((problem.run_id, problem.node))
-            yield problem

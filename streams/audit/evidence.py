@@ -35,7 +35,6 @@ from streams.audit.story import NodeStory
 from streams.audit.tables import Changelog, Held
 from topology import naming
 
-
 LEASES = naming.leases_table("")
 """How the tables of leases end."""
 
