@@ -31,7 +31,7 @@ class Problem:
 
     run_id: str
     node: str
-    epoch: int
+    epoch: int | None
     what: str
     message: str
     at: Position
@@ -217,10 +217,15 @@ class _Check:
             first = next(where for r, where in self._submitted if r.source == record.source)
             if answers and first == at:
                 said = "the refusal stands before the ReviewSubmitted it is of"
-                yield self._problem(record.epoch, "reordered", said, answers[0])
+                yield self._problem(self._epoch_at(record, at), "reordered", said, answers[0])
             elif first == at and extent is not None and extent.consumed(at.offset):
                 said = "the answer (Decided or Refused) to this ReviewSubmitted is missing"
-                yield self._problem(record.epoch, "dropped", said, at)
+                yield self._problem(self._epoch_at(record, at), "dropped", said, at)
+
+    def _epoch_at(self, record: ReviewSubmitted, at: Position) -> int:
+        """Return the epoch that a submission names, or the one it finds."""
+        found = [asked.epoch for asked, where in self._asked if where.offset < at.offset]
+        return record.epoch if record.epoch >= 0 or not found else found[-1]
 
     # ---- how it ended -----------------------------------------------------------------------------------------------
 

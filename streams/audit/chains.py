@@ -19,7 +19,7 @@ from streams.audit.snapshot import Entry, Extent, Place
 KINDS = (ReviewRequested, ReviewSubmitted, Decided, Refused, TimedOut, *TERMINAL)
 HEAD_BYTES = 5
 """Magic and schema id."""
-UNREAD = -1
+UNREAD = None
 """The epoch of what cannot be read."""
 
 Key = tuple[str, str]
@@ -94,7 +94,7 @@ class ChainVerifier:
 
     def _place(self, problem: Problem) -> tuple[str, str, bool, bool, int]:
         """Return what problems are sorted by: what cannot be read explains what is missing."""
-        at, read = problem.at, problem.epoch != UNREAD
+        at, read = problem.at, problem.epoch is not UNREAD
         return problem.run_id, problem.node, not self._layout.has(at.topic, "journal"), read, at.offset
 
     # ---- journals ---------------------------------------------------------------------------------------------------

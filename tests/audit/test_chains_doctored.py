@@ -112,8 +112,11 @@ def test_one_changed_byte_is_found(name: str) -> None:
             log = log_of(name)
             log.put(entry, value=value)
             problems = verify(log).problems
-            if not problems:
-                missed.append((type(decode(entry.value or b"")).__name__, value))
+            same_schema = (
+                value[:5] == (entry.value or b"")[:5]
+            )  # of another schema it is another record: this one is gone
+            if not problems or (same_schema and problems[0].what != "altered"):
+                missed.append((type(decode(entry.value or b"")).__name__, value, problems))
     assert missed == []
 
 
