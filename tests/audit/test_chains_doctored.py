@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -129,3 +130,38 @@ def test_a_changed_head_in_the_result_is_found(name: str) -> None:
             log.put(entry, value=dumps({**body, "audit": audit}).encode())
             (problem,) = verify(log).problems
             assert problem.what in ("altered", "dropped")
+
+
+def test_what_retention_cut_is_told_and_not_judged() -> None:
+    log = log_of("approved")
+    first, *_ = trail(log)
+    log.drop(first)
+    log.extents[first.topic, first.partition] = replace(
+        log.extents[first.topic, first.partition], begin=first.offset + 1
+    )
+    report = verify(log)
+    assert report.problems == ()
+    assert report.chains == 0
+    assert report.notes == ("1 not judged: retention has cut their journals at the beginning",)
+
+
+def test_a_cut_before_a_chain_excuses_nothing_in_it() -> None:
+    log = log_of("approved")
+    asked, submitted, *_ = trail(log)  # pretend that something stood before it
+    log.extents[asked.topic, asked.partition] = replace(log.extents[asked.topic, asked.partition], begin=1)
+    log.drop(submitted)
+    assert [problem.what for problem in verify(log).problems] == ["dropped"]
+
+
+def test_chains_without_a_result_are_told() -> None:
+    report = verify(log_of("under review"))
+    assert (report.problems, report.chains) == ((), 1)
+    assert [note.split(" ", 2)[:2] for note in report.notes] == [["1", "without"]]
+
+
+def test_a_result_that_cannot_be_read_is_altered() -> None:
+    log = log_of("approved")
+    (result,) = log.of("output")
+    log.put(result, value=(result.value or b"")[:-1])
+    (problem,) = verify(log).problems
+    assert (problem.run_id, problem.what, problem.at) == ("r1", "altered", result.position)
