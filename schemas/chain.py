@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from typing import Any
 
@@ -27,5 +28,5 @@ def head_of(chain: str, end: Terminal) -> str:
 
 
 def text_hash(text: Json | str) -> str:
-    """Return the SHA-256 of a text."""
-    return content_hash(text)
+    """Return the SHA-256 of a text's UTF-8, as anybody else computes it."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -63,7 +63,7 @@ def verify(workflow_id: WorkflowId, bootstrap: Bootstrap = None, as_json: AsJson
     """
     logs.quiet()
     report = loops.run(_verify(target.config_of(bootstrap), workflow_id))
-    problems = [{**dataclasses.asdict(problem), "at": problem.place or None} for problem in report.problems]
+    problems = [{**dataclasses.asdict(problem), "at": problem.place} for problem in report.problems]
     if as_json:
         for problem in problems:
             output.line(problem)

@@ -88,6 +88,7 @@ def reject(
     run_id: RunId,
     node: Node,
     comment: Comment = None,
+    edit: Edit = None,
     reviewer: Reviewer = None,
     workflow: OfWorkflow = None,
     epoch: Epoch = None,
@@ -97,7 +98,13 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Fail the node: what depends on it does not run. Exit 1 if the decision is refused."""
-    said = {"decision": "reject", "comment": comment, "epoch": epoch, "hash": hash}
+    said = {
+        "decision": "reject",
+        "comment": comment,
+        "edit": patch_of(edit, "what is rejected: what should have been"),
+        "epoch": epoch,
+        "hash": hash,
+    }
     _decide(target.config_of(bootstrap), run_id, node, workflow, {**said, "reviewer": reviewer}, timeout, as_json)
 
 

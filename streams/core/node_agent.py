@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.codec import decode as decode_record
-from schemas.codec import dumps, encode, loads
+from schemas.codec import dumps, loads
 from schemas.records import (
     STATUS_OF,
     TERMINAL,
@@ -38,6 +37,7 @@ from schemas.records import (
     TimedOut,
 )
 from streams.core import external, lease, node_attempts, review
+from streams.core.ahead import held, taken
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
 from streams.core.limits import MAX_ROW_BYTES, size_of
@@ -79,14 +79,14 @@ def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> T
     if isinstance(record, Started):
         return _on_started(context, row, record)
     if isinstance(record, EpochOpened):
-        return _hold(row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
+        return _hold(context, row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
     if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost, *ASIDE)):
         return NOTHING  # commands are the run agent's; what was refused or switched is there to be read
     own = record.node == context.node.plan.id
     if not own and not isinstance(record, TERMINAL):
         return NOTHING
     if _is_ahead(context, row, record):
-        return _hold(row, record)
+        return _hold(context, row, record)
     if own:
         return _settle_then_decide(context, row, record)
     return _on_source(context, row, record) if isinstance(record, TERMINAL) else NOTHING
@@ -108,9 +108,9 @@ def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) 
     return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
 
 
-def _hold(row: NodeRow, record: EpochOpened | NodeRecord) -> Transition:
+def _hold(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) -> Transition:
     """Keep a record that came too early in the row."""
-    raw = encode(record)
+    raw = held(record, context.moment.offset)
     return NOTHING if raw in row.ahead else Transition(row=replace(row, ahead=(*row.ahead, raw)))
 
 
@@ -119,11 +119,12 @@ def _replay(context: Context, found: Transition) -> Transition:
     row = found.row
     assert isinstance(row, NodeRow)  # noqa: S101 - this agent's rows are
     for raw in row.ahead:
-        record = decode_record(raw)
+        record, offset = taken(raw)
         if _is_ahead(context, row, record):  # type: ignore[arg-type]
             continue
         rest = replace(row, ahead=tuple(other for other in row.ahead if other != raw))
-        context = replace(context, ledger=found.ledger or context.ledger)
+        moment = replace(context.moment, offset=offset)
+        context = replace(context, ledger=found.ledger or context.ledger, moment=moment)
         after = _decide(context, rest, record)  # type: ignore[arg-type]
         return _replay(context, then(replace(found, row=rest), after))
     return found
@@ -162,6 +163,7 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         edits=(*row.edits, *_edits_for(context.node.plan.id, record)),
         deadline_at=None if limit is None else record.opened_at + limit,
         last_error=too_large,
+        answered_by=row.review.decided_by if row.review else None,
     )
 
 

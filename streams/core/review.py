@@ -77,8 +77,8 @@ def on_requested(context: Context, row: NodeRow, record: ReviewRequested) -> Tra
 
 def on_submitted(context: Context, row: NodeRow, record: ReviewSubmitted) -> Transition:
     """Let the first valid decision count; say of any other why it does not."""
-    if row.review is not None and row.review.decided_by == record.source:
-        return NOTHING  # read again after a crash
+    if record.source in (row.answered_by, row.review.decided_by if row.review else None):
+        return NOTHING  # read again after a crash, maybe when a redrive asks anew already
     why = _why_not(context, row, record)
     if why is not None:
         epoch = row.epoch if record.epoch < 0 else record.epoch
@@ -94,6 +94,8 @@ def on_timed_out(context: Context, row: NodeRow, record: TimedOut) -> Transition
     review, plan = row.review, context.node.plan.review
     if review is None or plan is None or record.seq != review.seq or row.closing or row.status != "waiting":
         return NOTHING
+    if review.requested_at is None or context.moment.offset < review.requested_at:
+        return NOTHING  # a crash lost the request and kept its alarm: the request was written again, with an alarm of its own
     if plan.on_timeout == "escalate" and review.escalation == 0:
         again = _shown(context, row, review)
         return _request(context, row, again, f"nobody of {_named(plan.assignees)} decided in time", {}, review)
@@ -192,7 +194,7 @@ def _why_not(context: Context, row: NodeRow, record: ReviewSubmitted) -> str | N
         ended = "cancelled" if row.status == "cancelled" else "over: its time ran out"
         return f"the review is {ended}"
     if review.requested_at is None or context.moment.offset < review.requested_at:
-        return "nothing was shown yet"
+        return "its time ran out, others are asked" if review.escalation else "nothing was shown yet"
     if record.hash is not None and record.hash != review.hash:
         return f"what was reviewed ({record.hash[:12]}...) is not what is shown ({review.hash[:12]}...)"
     return _edit_refused(context, row, review, record.edit) if record.edit is not None else None

@@ -25,7 +25,9 @@ from schemas.records import (
     NodeOutcome,
     NodeRecord,
     RedriveRequested,
+    ResultReceived,
     ReviewRequested,
+    ReviewSubmitted,
     RunRecord,
     RunRow,
     RunStatus,
@@ -39,6 +41,7 @@ from streams.core.limits import MAX_ROW_BYTES, size_of
 from streams.core.node_context import stops
 from streams.core.result import result_record
 from streams.core.run_epochs import on_opened, on_redrive, open_next
+from streams.core.submissions import refuse_expired
 from streams.core.timer_agent import deadline_key, deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
@@ -74,6 +77,8 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
             # Intake has written the first epoch's `Cancelled` itself; of the others it knows nothing.
             again = row.status == "running" and row.epoch > 0
             return Transition(sends=_cancel(plan, row, now, None)) if again else NOTHING
+        case ReviewSubmitted() | ResultReceived() if row.retired:
+            return Transition(sends=(refuse_expired(plan, record),))  # the node's agent has no row of it any more
         case _ if not isinstance(record, (*TERMINAL, AttemptFailed, ReviewRequested, Decided)):
             return NOTHING
     if _is_ahead(row, record):

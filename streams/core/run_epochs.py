@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from schemas.codec import decode
 from schemas.records import EpochOpened, NodeOutcome, QueuedRedrive, RedriveRequested, Refused, RunRow
-from streams.core.submissions import submitted
+from streams.core.submissions import EXPIRED, submitted
 from streams.core.timer_agent import deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
@@ -27,9 +27,7 @@ def on_redrive(plan: WorkflowPlan, row: RunRow, record: RedriveRequested, now: i
     if row.source is None:
         return Transition(sends=(_refuse(plan, record, "there is no such run", now),))
     if row.retired:
-        return Transition(
-            sends=(_refuse(plan, record, "expired: the run's state was dropped after state_retention_ms", now),)
-        )
+        return Transition(sends=(_refuse(plan, record, EXPIRED, now),))
     if record.source == row.opened_by or any(record.source == known.request.source for known in row.redrives):
         return NOTHING  # a repeat of the same command
     meant = record.epoch if record.epoch is not None else _last_opened(row)

@@ -19,6 +19,9 @@ from topology.plan import NodePlan, WorkflowPlan
 REVIEW_TEXTS = {"reviewer": MAX_KEY, "comment": MAX_MESSAGE, "hash": MAX_KEY}
 
 
+EXPIRED = "expired: the run's state was dropped after state_retention_ms"
+
+
 class Unusable(Exception):
     """A submission that says nothing: the message tells what it should be."""
 
@@ -35,6 +38,16 @@ def submitted(workflow: str, topic: str, record: Submission) -> Send:
         names.TRACEPARENT: traceparent_of(workflow, record.run_id),
     }
     return Send(topic, record.run_id.encode(), record, headers_of(headers))
+
+
+def refuse_expired(plan: WorkflowPlan, record: ReviewSubmitted | ResultReceived) -> Send:
+    """Return the refusal of what is said of a run whose nodes' rows were dropped."""
+    if isinstance(record, ReviewSubmitted):
+        command, by, at = "review", record.reviewer, record.submitted_at
+    else:
+        command, by, at = "result", None, record.received_at
+    refused = Refused(record.run_id, record.node, max(record.epoch, 0), command, EXPIRED, by, at, record.source)
+    return submitted(plan.id, plan.node(record.node).topic, refused)
 
 
 def node_of(plan: WorkflowPlan, value: dict[str, Any]) -> NodePlan:

@@ -12,8 +12,10 @@ from tests.engine import scripts
 from tests.engine.scripts import (
     Step,
     advance,
+    answer,
     broken,
     cancel,
+    decision,
     echo,
     fixed_by_an_edit,
     flaky,
@@ -95,6 +97,9 @@ STORIES: Mapping[str, Story] = {
     "retired after a failure": Story(CHAIN, [start(), RETIRE], {"b": broken}),
     "retired, and started again": Story(CHAIN, [start(), RETIRE, start(), start(value={"n": 2}), cancel()]),
     "under review": Story(CHAIN, [start()], nodes={"b": review()}),
+    "told something when its state was dropped": Story(
+        CHAIN, [start(), decision("b"), RETIRE, decision("b"), answer("b")], nodes={"b": review()}
+    ),
     "asked of an app": Story(CHAIN, [start()], nodes={"b": external("b")}),
     **{name: Story(s.dag, s.steps, s.special, s.nodes, s.plan) for name, s in KINDS.items()},
 }

@@ -112,10 +112,8 @@ def test_the_first_of_them_is_named() -> None:
     altered = encode(replace(record, assignees=("eve",)))
     log.entries[log.entries.index(requested)] = replace(requested, value=altered)
     (problem,) = verified(log).problems
-    assert (problem.what, problem.message) == (
-        "altered",
-        "the ReviewRequested was altered: the decision does not link to it",
-    )
+    assert (problem.what, problem.at) == ("altered", requested.position)
+    assert problem.message == "this ReviewRequested was altered, or what links to it"
 
 
 def test_a_cut_tail_shows() -> None:

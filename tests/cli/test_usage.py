@@ -12,8 +12,6 @@ from tests.cli.conftest import Cli
 
 LATER = [
     ["replay", "x"],
-    ["review", "list"],
-    ["audit", "verify", "x"],
     ["console"],
     ["runs", "fork", "x"],
 ]

@@ -61,6 +61,17 @@ async def test_failed_is_attempt_failed_and_is_paid_all_the_same() -> None:
     assert found == send("wf.n", record, "n", 0, 3, TRACE)
 
 
+@pytest.mark.parametrize(
+    ("answer", "kept"), [({"n": 3}, '{"n":3}'), ({"n": "x" * MAX_OUTPUT_BYTES}, None), ({"n": "\ud800"}, None)]
+)
+async def test_an_answer_in_doubt_goes_with_the_failure_if_a_record_can_hold_it(
+    answer: dict[str, Any], kept: str | None
+) -> None:
+    found = await made(Failed(NodeError("low_confidence", "0.2"), output=answer))
+    assert isinstance(found.value, AttemptFailed)
+    assert found.value.output == kept
+
+
 async def test_the_node_sees_its_inputs_and_its_previous_error() -> None:
     scripted = answers({})
     await attempt("wf", PLAN, scripted, ROW, Clock())

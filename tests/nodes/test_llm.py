@@ -156,6 +156,17 @@ async def test_an_answer_that_is_not_sure_enough_fails_but_is_paid_and_kept(
     assert outcome.prompt_hash
 
 
+@pytest.mark.parametrize(("then", "kept"), [("stop", None), ("review", {"confidence": 0.2})])
+async def test_an_answer_in_doubt_is_handed_on_where_a_person_decides(
+    server: ProviderServer, resources: Resources, then: str, kept: dict[str, Any] | None
+) -> None:
+    server.configure(rules=(Rule(answer={"confidence": 0.2}),))
+    plan = llm_plan(schema=ANYTHING, min_confidence=0.7, on_low_confidence=then)
+    outcome = await build(plan, "wf", resources).execute(attempt())
+    assert isinstance(outcome, Failed)
+    assert outcome.output == kept
+
+
 async def test_a_text_tells_no_confidence(resources: Resources) -> None:
     outcome = await build(llm_plan(schema=None, min_confidence=0.1), "wf", resources).execute(attempt())
     assert isinstance(outcome, Failed)
