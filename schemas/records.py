@@ -241,7 +241,10 @@ class AttemptDue:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Terminal: no further attempt will be made. `attempt` is the number of attempts made, 0 if none could be."""
+    """Terminal: no further attempt will be made. `attempt` is the number of attempts made, 0 if none could be.
+
+    `spent` is what the items of a `for_each` node used; what a node's own attempts used stands in their records.
+    """
 
     run_id: str
     node: str
@@ -250,6 +253,7 @@ class Failed:
     attempt: int
     error: ErrorInfo
     finished_at: int
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True, slots=True)

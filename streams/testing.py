@@ -26,10 +26,12 @@ from streams.core.outcome import Deferred, Done, Failed, NodeInput, Outcome
 from streams.core.transition import Moment
 from streams.engine.apply import apply
 from streams.engine.attempt import Node, attempt
+from streams.engine.items import Rows
 from streams.engine.log import Outgoing
 from streams.engine.processor import Address, Processor
 from streams.engine.tables import Tables
 from streams.engine.timers import Timers
+from topology.items import base_of
 from topology.plan import WorkflowPlan
 
 PARTITIONS = 2
@@ -219,6 +221,7 @@ class TopologyTestDriver:
     def _restart(self) -> None:
         self._lives += 1
         self._tables, self._timers = Tables(), Timers()
+        self._rows = Rows(self.plan, self._tables)
         self._processor = Processor(self._workflow, self._tables, self._timers, self._moment, partition_of)
         self._launched: dict[Address, tuple[str, int, NodeRow]] = {}
         self._position = dict(self._committed)
@@ -289,20 +292,25 @@ class TopologyTestDriver:
         for address, node in launches.items():
             row = self._tables.get(*address)
             if isinstance(row, NodeRow) and row.status == "running":
-                self._launched[address] = (node, address[1], row)
+                self._launched[address] = (node, address[1], self._rows.seen(node, address[1], row))
 
     def _abort_all(self, aborts: Iterable[tuple[str, str]]) -> None:
         gone = set(aborts)
-        self._launched = {a: v for a, v in self._launched.items() if (v[0], v[2].run_id) not in gone}
+        self._launched = {
+            a: v
+            for a, v in self._launched.items()
+            if gone.isdisjoint({(v[0], v[2].run_id), (base_of(v[0]), v[2].run_id)})
+        }
 
     def _orphans(self) -> list[Address]:
         return [
-            (node.table, partition, key)
-            for node in self.plan.nodes
-            if node.executes
+            (table, partition, key)
+            for table in sorted(self._rows.tables)
             for partition in range(PARTITIONS)
-            for key, row in self._tables.rows(node.table, partition)
+            for key, row in self._tables.rows(table, partition)
             if isinstance(row, NodeRow) and row.status == "running" and row.incarnation != self._incarnation
+            if self._rows.plan_of(name := self._rows.id_at(table, key)).executes
+            and self._rows.wanted(name, partition, row)
         ]
 
     def _execute_next(self) -> bool:
@@ -310,7 +318,8 @@ class TopologyTestDriver:
             return False
         address = next(iter(self._launched))
         node, partition, row = self._launched.pop(address)
-        work = attempt(self.plan.id, self.plan.node(node), _Recorded(self._nodes[node], self), row, lambda: self.now)
+        plan, recorded = self._rows.plan_of(node), _Recorded(self._nodes[base_of(node)], self)
+        work = attempt(self.plan.id, plan, recorded, row, lambda: self.now)
         done = self._loop.run_until_complete(work)
         self._seam("executed")
         self._loop.run_until_complete(self.log.append([self._processor.address(done, partition)]))

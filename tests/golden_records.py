@@ -258,6 +258,7 @@ NODE_KINDS: Mapping[str, Record] = {
     "lease_returned": LeaseReturned("inv-7", "order 7", "persist", 4, OUTPUT, ERROR, AT),
     "lease_row": LeaseRow("inv-7", HOLDER, OUTPUT, AT, AT + 9, 3, 5),
     "waiter_row": WaiterRow("inv-7", 3, HOLDER),
+    "failed_2": Failed("order 7", "pages", 0, 0, 9, ERROR, AT + 7, SPENT),
 }
 """Schemas that came with reviews, external nodes, items and leases."""
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from topology import naming
 from topology.compile import tables_of, topics_of
-from topology.plan import LeasePlan, LlmPlan, NodePlan, RetryPolicy, ReviewPlan, RouterPlan, Rule, WorkflowPlan
+from topology.plan import (
+    ForEachPlan,
+    LeasePlan,
+    LlmPlan,
+    NodePlan,
+    OnItemError,
+    RetryPolicy,
+    ReviewPlan,
+    RouterPlan,
+    Rule,
+    WorkflowPlan,
+)
 
 DIAMOND: Mapping[str, Sequence[str]] = {
     "classify": (),
@@ -78,6 +89,11 @@ def cached(node: str, ttl_ms: int, workflow: str = "wf") -> dict[str, Any]:
     """Return the fields that make `node` of `plan_of` a router with a model and a cache."""
     lease = LeasePlan(naming.routes_topic(workflow, node), naming.leases_table(node), ttl_ms)
     return {**router(("input.n == 9", "ruled"), model=True), "lease": lease}
+
+
+def for_each(node: str, items: str = "input.list", on_error: OnItemError = "fail", most: int = 10) -> dict[str, Any]:
+    """Return the fields that make `node` of `plan_of` work item by item."""
+    return {"for_each": ForEachPlan(items, most, on_error, naming.items_table(node))}
 
 
 def router(*rules: tuple[str, str], default: str | None = "other", model: bool = False) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from schemas.records import (
 from streams.audit.layout import Layout
 from streams.audit.report import Findings
 from streams.audit.snapshot import Entry
+from topology.items import base_of
 
 RUN_RECORDS = get_args(RunRecord)
 NODE_RECORDS = tuple(arm for part in get_args(NodeRecord) for arm in (get_args(part) or (part,)))
@@ -100,9 +101,9 @@ class Envelope:
             case "run":
                 return isinstance(record, RUN_RECORDS)
             case "journal":
-                return _is_of_node(record) and record.node == self._layout.node_of[entry.topic]
+                return _is_of_node(record) and base_of(record.node) == self._layout.node_of[entry.topic]
             case "retry":
-                return isinstance(record, RetryScheduled) and record.node in self._layout.nodes
+                return isinstance(record, RetryScheduled) and base_of(record.node) in self._layout.nodes
             case _:
                 return False
 

@@ -11,6 +11,7 @@ from schemas.records import (
     CancelRequested,
     EpochOpened,
     Finished,
+    ItemStarted,
     LeaseRow,
     LedgerRow,
     NodeRecord,
@@ -34,6 +35,7 @@ from streams.audit.snapshot import Entry, Extent, Place
 from streams.audit.story import NodeStory
 from streams.audit.tables import Changelog, Held
 from topology import naming
+from topology.items import base_of
 
 LEASES = naming.leases_table("")
 """How the tables of leases end."""
@@ -147,6 +149,8 @@ class Evidence:
             if isinstance(found, Refused | ResultReceived | ReviewSubmitted):
                 run.commands.append(found.source)
                 return
+            if isinstance(found, ItemStarted):
+                run.nodes.setdefault((sys.intern(base_of(found.node)), found.epoch), NodeStory()).fanned = True
             story = run.nodes.setdefault((sys.intern(found.node), found.epoch), NodeStory())
             story.take(found, at, self.findings if run.judged else self._muted)
 

@@ -48,7 +48,15 @@ def layout_of(workflow: str, topics: Mapping[str, int], partition_of: PartitionO
     """Return the layout of `workflow` among a broker's topics (with their partition counts)."""
     nodes = _nodes(workflow, topics)
     leases = [naming.leases_table(node) for node in nodes]
-    tables = [*map(naming.node_table, nodes), *leases, naming.RUN_TABLE, naming.TIMERS_TABLE, naming.LEDGER_TABLE]
+    items = [naming.items_table(node) for node in nodes]
+    tables = [
+        *map(naming.node_table, nodes),
+        *items,
+        *leases,
+        naming.RUN_TABLE,
+        naming.TIMERS_TABLE,
+        naming.LEDGER_TABLE,
+    ]
     journals = {naming.journal_topic(workflow, node): node for node in nodes}
     changelogs = {naming.changelog_topic(workflow, table): table for table in tables}
     roles: dict[str, Role] = {

@@ -78,6 +78,8 @@ class NodeStory:
     first: Position | None = None
     due: int = 0
     """The highest seq whose wait was over before the node ended."""
+    fanned: bool = False
+    """Its items do the work: what it ends with is gathered."""
     asked: int | None = None
     """The seq of the last review that was asked for."""
     decided: int | None = None
@@ -110,7 +112,7 @@ class NodeStory:
                 self._asked(record)
             case Decided():
                 self.decided = record.seq
-            case Succeeded() if record.attempt == 0 or record.seq == self.decided:
+            case Succeeded() if self.fanned or record.attempt == 0 or record.seq == self.decided:
                 self._end(record, at, findings)  # decided by the node's agent or a person, without an attempt
             case Succeeded():
                 self._execution(record, at, findings)
@@ -193,7 +195,7 @@ class NodeStory:
         now = self.standing
         now.status, now.finished_at = STATUS_OF[type(record)], record.finished_at
         if isinstance(record, Failed):
-            now.attempts, now.error = record.attempt, record.error
+            now.attempts, now.error, now.spent = record.attempt, record.error, now.spent + record.spent
         elif isinstance(record, Cancelled) and record.reason is not None:
             message = f"cancelled: the run's {record.reason} was reached"
             now.error = ErrorInfo(record.reason, message, retryable=False)
@@ -208,7 +210,7 @@ class NodeStory:
             findings.add("d.end-unfounded", at, f"{_name(record)}: skipped after attempt {last.attempt}")
         seq = last.seq if self.decided is None else self.decided
         at_last = (record.seq, getattr(record, "attempt", 0)) == (seq, last.attempt)
-        if isinstance(record, Failed) and not at_last and record.seq not in self.lost:
+        if isinstance(record, Failed) and not self.fanned and not at_last and record.seq not in self.lost:
             says = f"seq {record.seq}, attempt {record.attempt}"
             findings.add(
                 "d.end-unfounded",

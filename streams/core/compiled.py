@@ -7,13 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.codec import dumps, loads
-from schemas.records import Gathered, Json
+from schemas.records import Gathered, Json, NodeRow
 from streams.core.merge_patch import merge_patch
 from streams.core.prices import Price
 from streams.core.prompt import Prompt
-from topology.expressions import Condition, Interpolation, compile_condition, compile_interpolation
+from topology.expressions import (
+    Condition,
+    Expression,
+    Interpolation,
+    compile_condition,
+    compile_expression,
+    compile_interpolation,
+)
+from topology.items import index_of
 from topology.json_schema import Schema, compile_schema
 from topology.plan import INPUT, NodePlan, WorkflowPlan
+
+ITEM, INDEX = "item", "index"
+"""What an item of a `for_each` node is called by itself, and its place."""
 
 Prices = Mapping[str, Price | None]
 """By model; None where nobody knows."""
@@ -33,13 +44,14 @@ class CompiledNode:
     prompt: Prompt | None = None
     prices: Prices = field(default_factory=dict)
     rules: tuple[Condition, ...] = ()
+    items: Expression | None = None
     form: Schema | None = None
     """What an edit of a reviewer must fit; of an answer in doubt, what the edited answer must fit."""
 
     @property
     def evaluates(self) -> bool:
         """Say whether any expression is evaluated on what the node sees before it begins."""
-        return bool(self.when or self.idempotency_key or self.rules or self.plan.lease)
+        return bool(self.when or self.idempotency_key or self.rules or self.plan.lease or self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +82,34 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         Prompt(node) if (plan.has_ledger or node.lease) and node.llm is not None else None,
         prices,
         tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
+        compile_expression(node.for_each.items, names) if node.for_each else None,
         compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,
     )
 
 
-def texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json] = ()) -> dict[str, Json | None]:
-    """Return what the node sees, as JSON texts: "input" and its ancestors' ids, None for an ancestor without an output."""
+def texts_of(plan: NodePlan, row: NodeRow) -> dict[str, Json | None]:
+    """Return what the node sees, as JSON texts: "input" and its ancestors' ids, None for an ancestor without an output.
+
+    An item of a `for_each` node sees "item" and "index", too.
+    """
+    texts = _texts_of(plan, row.gathered, row.edits)
+    if row.item is None:
+        return texts
+    return {**texts, ITEM: row.item, INDEX: dumps(index_of(plan.id))}
+
+
+def inputs_of(plan: NodePlan, row: NodeRow) -> dict[str, Any]:
+    """Return what the node sees as JSON values."""
+    return {name: None if text is None else loads(text) for name, text in texts_of(plan, row).items()}
+
+
+def _texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json]) -> dict[str, Json | None]:
     seen = (INPUT, *plan.reads) if plan.reads_input else plan.reads
     texts = {name: got.output if (got := gathered.get(name)) else None for name in seen}
     if not edits:
         return texts
     values = _edited({name: None if text is None else loads(text) for name, text in texts.items()}, edits)
     return {name: None if (value := values.get(name)) is None else dumps(value) for name in seen}
-
-
-def inputs_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json] = ()) -> dict[str, Any]:
-    """Return what the node sees as JSON values."""
-    texts = texts_of(plan, gathered, edits)
-    return {name: None if text is None else loads(text) for name, text in texts.items()}
 
 
 def _edited(values: dict[str, Any], edits: Sequence[Json]) -> dict[str, Any]:

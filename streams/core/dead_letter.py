@@ -55,7 +55,7 @@ def node_dead_letter(node: CompiledNode, row: NodeRow, record: Failed) -> Send:
         raw=row.last_raw,
     )
     content = headers_of({names.CONTENT_TYPE: "application/json"})
-    seen = texts_of(node.plan, row.gathered, row.edits)
+    seen = texts_of(node.plan, row)
     value = orjson.dumps({name: None if text is None else orjson.Fragment(text) for name, text in seen.items()})
     return Send(node.dead_letter_topic, row.run_id.encode(), value, own + content + cause)
 

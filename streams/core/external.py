@@ -119,7 +119,7 @@ def _request(context: Context, row: NodeRow, due_at: int) -> Send:
     source = f"penstock/{node.workflow}/{node.plan.id}"
     own = public_headers(identity, "Request", source, iso(context.moment.now), row.run_id, row.traceparent)
     content = headers_of({names.CONTENT_TYPE: "application/json"})
-    texts = texts_of(node.plan, row.gathered, row.edits)
+    texts = texts_of(node.plan, row)
     body: dict[str, Any] = {
         "run_id": row.run_id,
         "workflow_id": node.workflow,

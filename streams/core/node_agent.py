@@ -75,6 +75,11 @@ def relaunch(node: CompiledNode, row: NodeRow, moment: Moment, ledger: Ledger | 
     return node_attempts.relaunch(Context(node, moment, ledger), row)
 
 
+def decide_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
+    """Return what follows for a row from a record of its own in its epoch; an item has no other."""
+    return _settle_then_decide(context, row, record)
+
+
 def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> Transition:
     if isinstance(record, Started):
         return _on_started(context, row, record)

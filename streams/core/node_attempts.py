@@ -165,7 +165,7 @@ def _affordable(context: Context, row: NodeRow, choice: int, seq: int, number: i
     if ledger is None or node.prompt is None or node.plan.llm is None:
         return _Choice(choice, ledger)
     try:
-        messages = node.prompt.messages(inputs_of(node.plan, row.gathered, row.edits), row.last_error)
+        messages = node.prompt.messages(inputs_of(node.plan, row), row.last_error)
     except TemplateError as error:
         return ErrorInfo("template", str(error), retryable=False)
     prompt_tokens, output_tokens = node.prompt.most_prompt_tokens(messages), node.plan.llm.max_output_tokens

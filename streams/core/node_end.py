@@ -54,6 +54,7 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
         seq=max(row.seq, record.seq),
     )
     running = row.status == "running"
+    at_work = running or row.items is not None
     match record:
         case Succeeded():
             spent = row.spent + record.spent
@@ -61,12 +62,14 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
             other = running and (row.seq, row.launch) != (record.seq, record.launch)
             return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
         case Failed():
-            failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=not stops(record.error))
+            buries = row.item is None and not stops(record.error)  # an item's failure is its parent's matter
+            spent = row.spent + record.spent
+            failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=buries, spent=spent)
             buried = failed.closing and is_ready(node, failed)
             found = bury(node, failed) if buried else Transition(row=failed)
-            return replace(found, abort=running, sends=(*found.sends, *(lost(context, row) if running else ())))
+            return replace(found, abort=at_work, sends=(*found.sends, *(lost(context, row) if running else ())))
         case _:
-            return Transition(row=ended, abort=running, sends=lost(context, row) if running else ())
+            return Transition(row=ended, abort=at_work, sends=lost(context, row) if running else ())
 
 
 def bury(node: CompiledNode, row: NodeRow) -> Transition:

@@ -52,7 +52,7 @@ def ask(context: Context, row: NodeRow) -> Transition:
     """Ask a person to decide on what the node sees."""
     plan = context.node.plan
     made_by = {name: got.made_by for name, got in row.gathered.items() if got.made_by is not None}
-    shown = dumps(inputs_of(plan, row.gathered, row.edits))
+    shown = dumps(inputs_of(plan, row))
     return _request(context, row, shown, REVIEW, made_by)
 
 
@@ -172,7 +172,7 @@ def _wait(context: Context, row: NodeRow, review: ReviewState) -> Transition:
 
 
 def _shown(context: Context, row: NodeRow, review: ReviewState) -> Json:
-    return review.shown or dumps(inputs_of(context.node.plan, row.gathered, row.edits))
+    return review.shown or dumps(inputs_of(context.node.plan, row))
 
 
 def _named(assignees: tuple[str, ...]) -> str:
@@ -299,7 +299,7 @@ def _doubtful(context: Context, review: ReviewState) -> Any:
 def _reviewed(context: Context, row: NodeRow) -> Any:
     """Return what was reviewed: the output of the only dependency, those of several by node, the input where there is none."""
     plan = context.node.plan
-    inputs = inputs_of(plan, row.gathered, row.edits)
+    inputs = inputs_of(plan, row)
     match plan.dependencies:
         case ():
             return inputs.get(INPUT)

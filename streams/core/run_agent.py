@@ -198,7 +198,7 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
                 output=record.output if record.node in plan.sinks else None,
             )
         case Failed():
-            return replace(ended, attempts=record.attempt, error=record.error)
+            return replace(ended, attempts=record.attempt, error=record.error, spent=known.spent + record.spent)
         case Cancelled() if record.reason is not None:
             message = f"cancelled: the run's {record.reason} was reached"
             return replace(ended, error=ErrorInfo(record.reason, message, retryable=False))

@@ -96,7 +96,7 @@ def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
         epoch=row.epoch,
         seq=row.seq,
         attempt=row.attempt,
-        inputs=inputs_of(plan, row.gathered, row.edits),
+        inputs=inputs_of(plan, row),
         model=plan.llm.models[min(row.choice, len(plan.llm.models) - 1)] if plan.llm else None,
         deferred=row.deferrals > 0,
         last_chance=_is_last_chance(plan, row),

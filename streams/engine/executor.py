@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from topology.items import base_of
+
 Key = tuple[str, str, int, int]
 """Node, run, epoch, seq: the same attempt is never in flight twice in one process."""
 
@@ -47,14 +49,16 @@ class Executor:
         if key in self._flights:
             return
         flight = self._flights[key] = _InFlight(partition, work)
-        self._by_run[key[:2]].add(key)
+        self._by_run[base_of(key[0]), key[1]].add(key)
         self.idle.clear()
         flight.task = asyncio.create_task(self._run(key, flight))
 
     def abort(self, node: str, run_id: str) -> None:
-        """Cancel what is in flight for a node of a run: its end is decided already."""
-        for key in list(self._by_run.get((node, run_id), ())):
-            self._cancel(key)
+        """Cancel what is in flight for a node of a run, with all its items, or for one item: its end is decided already."""
+        base = base_of(node)
+        for key in list(self._by_run.get((base, run_id), ())):
+            if node in (base, key[0]):
+                self._cancel(key)
 
     def withdraw(self) -> list[tuple[int, Key]]:
         """Cancel attempts that have not begun and return them with their partitions. Begun ones run on and publish."""
@@ -92,16 +96,17 @@ class Executor:
     def _forget(self, key: Key) -> None:
         if self._flights.pop(key, None) is None:
             return
-        keys = self._by_run[key[:2]]
+        of = (base_of(key[0]), key[1])
+        keys = self._by_run[of]
         keys.discard(key)
         if not keys:
-            del self._by_run[key[:2]]
+            del self._by_run[of]
         if not self._flights:
             self.idle.set()
 
     async def _run(self, key: Key, flight: _InFlight) -> None:
         try:
-            async with self._slots[key[0]]:
+            async with self._slots[base_of(key[0])]:
                 flight.begun = True
                 await flight.work()
         except asyncio.CancelledError:

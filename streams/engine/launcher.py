@@ -10,9 +10,11 @@ from schemas.records import NodeRow, Row
 from streams.core.transition import Send
 from streams.engine.attempt import Node, attempt
 from streams.engine.executor import Executor, Key
+from streams.engine.items import Rows
 from streams.engine.log import Log, Outgoing
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
+from topology.items import base_of
 from topology.plan import WorkflowPlan
 
 RELAUNCH_GRACE_MS = 10_000
@@ -34,8 +36,7 @@ class Launcher:
         incarnation: str,
     ) -> None:
         self._plan = plan
-        self._plans = {node.id: node for node in plan.nodes}
-        self._node_of = {node.table: node.id for node in plan.nodes}
+        self._rows = Rows(plan, tables)
         self._nodes = nodes
         self._executor = executor
         self._tables = tables
@@ -67,7 +68,8 @@ class Launcher:
         for partition in partitions:
             for table, run_id in self._tables.running(partition):
                 row = self._tables.get(table, partition, run_id)
-                if isinstance(row, NodeRow) and self._is_orphan(self._node_of[table], row, live):
+                node = self._rows.id_at(table, run_id)
+                if isinstance(row, NodeRow) and self._is_orphan(node, partition, row, live):
                     found.append((table, partition, run_id))
         return found
 
@@ -80,7 +82,8 @@ class Launcher:
         rows: dict[Address, Row | None] = {}
         for partition, key in self._executor.withdraw():
             if row := self._row_of(key, partition):
-                address = (self._plans[key[0]].table, partition, key[1])
+                table, row_key = self._rows.place_of(key[0], key[1])
+                address = (table, partition, row_key)
                 rows[address] = replace(row, incarnation=None)
                 self._tables.put(*address, rows[address])
         return rows
@@ -88,25 +91,29 @@ class Launcher:
     def _launch(self, node: str, partition: int, row: NodeRow) -> None:
         key = (node, row.run_id, row.epoch, row.seq)
         if row.status == "running" and key not in self._ended:
-            self._executor.launch(key, partition, partial(self._attempt, key, partition, row))
+            seen = self._rows.seen(node, partition, row)
+            self._executor.launch(key, partition, partial(self._attempt, key, partition, seen))
 
     async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
         """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
-        done = await attempt(self._plan.id, self._plans[key[0]], self._nodes[key[0]], row, self._clock)
+        plan, node = self._rows.plan_of(key[0]), self._nodes[base_of(key[0])]
+        done = await attempt(self._plan.id, plan, node, row, self._clock)
         await self._log.append([self._address(done, partition)])
         self._ended[key] = partition
 
-    def _is_orphan(self, node: str, row: NodeRow, live: frozenset[str]) -> bool:
+    def _is_orphan(self, node: str, partition: int, row: NodeRow, live: frozenset[str]) -> bool:
         """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""
         key = (node, row.run_id, row.epoch, row.seq)
-        if not self._plans[node].executes or key in self._executor or key in self._ended:
+        plan = self._rows.plan_of(node)
+        if not plan.executes or key in self._executor or key in self._ended:
             return False
-        overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < self._clock()
+        if not self._rows.wanted(node, partition, row):
+            return False
+        overdue = (row.launched_at or 0) + plan.timeout_ms + RELAUNCH_GRACE_MS < self._clock()
         return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
 
     def _row_of(self, key: Key, partition: int) -> NodeRow | None:
         """Return the row that still says an attempt is running, else None."""
         node, run_id, epoch, seq = key
-        row = self._tables.get(self._plans[node].table, partition, run_id)
-        says = isinstance(row, NodeRow) and (row.status, row.epoch, row.seq) == ("running", epoch, seq)
-        return row if says and isinstance(row, NodeRow) else None
+        row = self._rows.get(node, partition, run_id)
+        return row if row is not None and (row.status, row.epoch, row.seq) == ("running", epoch, seq) else None

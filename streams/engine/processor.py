@@ -9,6 +9,7 @@ from typing import cast, get_args
 
 from schemas import codec
 from schemas.records import (
+    TERMINAL,
     DayRow,
     LeaseGranted,
     LeaseRequested,
@@ -23,17 +24,19 @@ from schemas.records import (
     RunRow,
     TimerRow,
 )
-from streams.core import intake, lease, lease_agent, node_agent, run_agent, timer_agent
+from streams.core import intake, items, lease, lease_agent, node_agent, run_agent, timer_agent
 from streams.core.compiled import CompiledNode, CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
 from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
+from streams.engine.items import CompiledItems, Rows
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
 from streams.engine.timers import Timers
 from streams.errors import UndecodableRecord
+from topology.items import base_of, index_of, item_id
 from topology.naming import LEDGER_TABLE, RUN_TABLE, TIMERS_TABLE
 
 Address = tuple[str, int, str]
@@ -91,7 +94,10 @@ class Processor:
         self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
         self._journal = {node.id: node.topic for node in plan.nodes}
         self._node_of = {node.topic: node.id for node in plan.nodes}
-        self._of_table = {node.plan.table: node for node in workflow.nodes.values()}
+        self._rows = Rows(plan, tables)
+        self._compiled = CompiledItems(workflow)
+        self._lowest: dict[tuple[str, str, int], int] = {}
+        """Items that have not ended, by node, run and epoch: below them all have. A hint; without it they are looked through."""
         self._run_topic = plan.topic("run")
         self._leases = {node.plan.lease.topic: node for node in workflow.nodes.values() if node.plan.lease}
         self._readers = self._subscriptions()
@@ -129,17 +135,19 @@ class Processor:
             elif row.kind == timer_agent.DEADLINE:
                 run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, row.run_id))
                 self._note(TIMERS_TABLE, partition, key, run_agent.expire(self.workflow.plan, run_row, row, now))
-            elif row.node in self._journal:
-                self._note(TIMERS_TABLE, partition, key, timer_agent.fire(row, self._journal[row.node]))
+            elif base_of(row.node) in self._journal:
+                self._note(TIMERS_TABLE, partition, key, timer_agent.fire(row, self._journal[base_of(row.node)]))
 
     def relaunch(self, addresses: Iterable[Address]) -> None:
         """Have attempts nobody works on made by this worker; what follows is added to `effects`."""
         for table, partition, key in addresses:
             row = self.tables.get(table, partition, key)
             if isinstance(row, NodeRow):
-                node = self._of_table[table]
-                ledger = self._ledger(node, partition, key)
-                self._note_node(node, partition, key, node_agent.relaunch(node, row, self._moment(), ledger))
+                name = self._rows.id_at(table, key)
+                node, seen = self._compiled.of(name), self._rows.seen(name, partition, row)
+                ledger = self._ledger(node, partition, row.run_id)
+                found = node_agent.relaunch(node, seen, self._moment(), ledger)
+                self._note_node(node, partition, key, found if seen is row else items.stripped(found))
 
     def _subscriptions(self) -> dict[str, tuple[CompiledNode, ...]]:
         """Return which nodes read which journal; the run's is read by all."""
@@ -173,6 +181,9 @@ class Processor:
         if found is None:
             return
         entry = cast("RunRecord | NodeRecord", found)
+        if isinstance(found, NODE_RECORDS) and index_of(found.node) is not None:
+            self._on_item(cast("NodeRecord", found), record)
+            return
         key, partition, moment = entry.run_id, record.partition, replace(self._moment(), offset=record.offset)
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
         decided = run_agent.decide(self.workflow.plan, run_row, entry, moment.now, record.offset)
@@ -184,6 +195,37 @@ class Processor:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
             ledger = self._ledger(node, partition, key)
             self._note_node(node, partition, key, node_agent.decide(node, row, entry, moment, ledger))
+
+    def _on_item(self, entry: NodeRecord, record: Inbound) -> None:
+        """Handle a record of an item of a `for_each` node, and its parent's end if that was the last of them."""
+        partition, run_id = record.partition, entry.run_id
+        run_row = self.tables.get(RUN_TABLE, partition, run_id)
+        if isinstance(run_row, RunRow) and run_row.retired:
+            return
+        item, moment = self._compiled.of(entry.node), replace(self._moment(), offset=record.offset)
+        parent = self._rows.get(base_of(entry.node), partition, run_id)
+        context = Context(item, moment, self._ledger(item, partition, run_id))
+        row = self._rows.get(entry.node, partition, run_id)
+        _, key = self._rows.place_of(entry.node, run_id)
+        self._note_node(item, partition, key, items.decide_item(context, parent, row, entry, node_agent.decide_own))
+        if isinstance(entry, TERMINAL) and parent is not None and items.waits(parent, entry.epoch):
+            self._gather(parent, entry, partition, moment)
+
+    def _gather(self, parent: NodeRow, entry: NodeRecord, partition: int, moment: Moment) -> None:
+        """End a node whose last item has ended, or the first that must not fail."""
+        node = self._compiled.of(base_of(entry.node))
+        hint = (node.plan.id, entry.run_id, entry.epoch)
+        found = items.gather(
+            Context(node, moment, None),
+            parent,
+            lambda index: self._rows.get(item_id(node.plan.id, index), partition, entry.run_id),
+            index_of(entry.node) or 0,
+            self._lowest.get(hint, 0),
+        )
+        self._lowest[hint] = found.lowest
+        if found.transition.row is not None:
+            del self._lowest[hint]
+            self._note_node(node, partition, entry.run_id, found.transition)
 
     def _on_lease(self, record: Inbound) -> None:
         found, node = self._decode(record), self._leases[record.topic].plan
@@ -216,7 +258,7 @@ class Processor:
         address = (node.plan.table, partition, key)
         if transition.abort:
             self.effects.launches.pop(address, None)
-            self.effects.aborts.append((node.plan.id, key))
+            self.effects.aborts.append((node.plan.id, key.partition("/")[0]))  # an item's key begins with its run
         if transition.launch:
             self.effects.launches[address] = node.plan.id
         if transition.ledger is not None:
@@ -292,7 +334,7 @@ class Processor:
             return f"its key is not its run id {found.run_id!r}"  # type: ignore[union-attr]
         owner = self._node_of.get(record.topic)
         if owner is not None:
-            fits = isinstance(found, NODE_RECORDS) and found.node == owner
+            fits = isinstance(found, NODE_RECORDS) and owner in (found.node, base_of(found.node))
         else:
             fits = isinstance(found, RUN_RECORDS if record.topic == self._run_topic else RetryScheduled)
         return None if fits else f"a {type(found).__name__} has no place in {record.topic}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import replace
 
-from schemas.records import Row, RunRow
+from schemas.records import NodeRow, Row, RunRow
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
+from topology.items import item_key
 from topology.naming import LEDGER_TABLE, RUN_TABLE
 from topology.plan import WorkflowPlan
 
@@ -54,8 +56,17 @@ class Retirement:
                 if row.finished_at is None or row.finished_at + self._plan.state_retention_ms > now:
                     continue  # an epoch was opened since
                 rows[(RUN_TABLE, partition, run_id)] = replace(row, nodes={}, retired=True)
+            rows |= dict.fromkeys(self._items(partition, run_id), None)
             rows |= dict.fromkeys(((table, partition, run_id) for table in self._held(partition, run_id)), None)
         return rows
+
+    def _items(self, partition: int, run_id: str) -> Iterator[Address]:
+        """Yield the rows of items, before the row that counts them is gone."""
+        for node in self._plan.nodes:
+            row = self._tables.get(node.table, partition, run_id) if node.for_each else None
+            if node.for_each and isinstance(row, NodeRow):
+                for index in range(row.items or 0):
+                    yield node.for_each.table, partition, item_key(run_id, index)
 
     def _held(self, partition: int, run_id: str) -> list[str]:
         tables = [*(node.table for node in self._plan.nodes), LEDGER_TABLE]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from structlog.typing import FilteringBoundLogger
 
 from streams.core.outcome import NodeInput
+from topology.items import base_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerCo
     return HandlerContext(
         run_id=node_input.run_id,
         workflow_id=node_input.workflow_id,
-        node=node_input.node,
+        node=base_of(node_input.node),
         epoch=node_input.epoch,
         attempt=node_input.attempt,
         seq=node_input.seq,

@@ -158,8 +158,10 @@ def test_a_key_that_is_no_text_does_not_hinder_the_dead_letter() -> None:
 
 
 def test_a_node_sees_what_it_reads_and_null_for_what_has_no_output() -> None:
-    assert inputs_of(NODE.plan, {}) == {"input": None, "up": None}
-    assert inputs_of(replace(NODE.plan, reads_input=False), {"up": Gathered("success", Json("[1]"))}) == {"up": [1]}
+    assert inputs_of(NODE.plan, NodeRow("r")) == {"input": None, "up": None}
+    assert inputs_of(
+        replace(NODE.plan, reads_input=False), NodeRow("r", gathered={"up": Gathered("success", Json("[1]"))})
+    ) == {"up": [1]}
 
 
 @pytest.mark.parametrize(

@@ -294,11 +294,13 @@ def _tokens_in_journals(driver: TopologyTestDriver, run_id: str) -> int:
             for raw in records:
                 found = decode(raw.value or b"")
                 ended = isinstance(found, Succeeded | AttemptFailed) and found.metered
+                if node.for_each and getattr(found, "node", None) == node.id:
+                    continue  # what its items used, once more
                 if ended and node.llm and found.run_id == run_id:
                     used = found.spent.prompt_tokens + found.spent.completion_tokens
-                    charged.setdefault((node.id, found.epoch, found.seq, found.launch), used)
+                    charged.setdefault((found.node, found.epoch, found.seq, found.launch), used)
                 elif isinstance(found, CallLost) and found.run_id == run_id:
-                    charged.setdefault((node.id, found.epoch, found.seq, found.launch), found.charged.prompt_tokens)
+                    charged.setdefault((found.node, found.epoch, found.seq, found.launch), found.charged.prompt_tokens)
     return sum(charged.values())
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.core.outcome import Done, NodeInput, Outcome, Usage
-from tests.engine.scripts import Step, Story, advance, answer, cancel, decision, doubtful, flaky, redrive, start
-from tests.plans import CHAIN, cached, external, llm, once, review, router
+from tests.engine.scripts import Step, Story, advance, answer, broken, cancel, decision, doubtful, flaky, redrive, start
+from tests.plans import CHAIN, cached, external, for_each, llm, once, review, router
 from topology.plan import Budget
 
 
@@ -25,7 +25,52 @@ def keyed(run_id: str, **more: Any) -> Step:
     return start(run_id, {"n": 1, "key": "k", **more})
 
 
+def listed(*items: Any, run_id: str = "r1") -> Step:
+    """Return a step that starts a run over items."""
+    return start(run_id, {"n": 1, "list": list(items)})
+
+
+def picky(node_input: NodeInput) -> Outcome:
+    """Fail for items called "bad", once for those called "slow"."""
+    match node_input.inputs["item"]:
+        case "bad":
+            return broken(node_input)
+        case "slow" if node_input.attempt == 1:
+            return flaky(1)(node_input)
+        case item:
+            return Done({"index": node_input.inputs["index"], "item": item}, Usage(3, 5), 0.00001, "m1")
+
+
 STORIES: Mapping[str, Story] = {
+    "item by item": Story(CHAIN, [listed("x", "y", "z")], {"b": picky}, {"b": for_each("b")}),
+    "no items": Story(CHAIN, [listed()], {"b": picky}, {"b": for_each("b")}),
+    "too many items": Story(CHAIN, [listed(1, 2, 3)], {"b": picky}, {"b": for_each("b", most=2)}),
+    "no list": Story(CHAIN, [listed()], {"b": picky}, {"b": for_each("b", "input.n")}),
+    "an item is tried again": Story(CHAIN, [listed("x", "slow", "z"), advance(1)], {"b": picky}, {"b": for_each("b")}),
+    # Alone: how far the others come before it fails is a race.
+    "an item fails the node": Story({"b": ()}, [listed("bad")], {"b": picky}, {"b": for_each("b")}),
+    "an item is dropped": Story(
+        CHAIN, [listed("x", "bad", "slow"), advance(1)], {"b": picky}, {"b": for_each("b", on_error="drop")}
+    ),
+    "an item's error is kept": Story(
+        CHAIN, [listed("bad", "x", "bad"), advance(1)], {"b": picky}, {"b": for_each("b", on_error="keep_error")}
+    ),
+    "cancelled between items": Story(
+        {"b": ()}, [listed("slow", "slow"), cancel(), advance(1)], {"b": picky}, {"b": for_each("b")}
+    ),
+    "items within a budget": Story(
+        {"b": ()},
+        [listed("x", "slow"), advance(1)],
+        {"b": picky},
+        {"b": {**llm(), **for_each("b")}},
+        {"budget": Budget(3_000, None)},
+    ),
+    "items again after a failure": Story(
+        {"b": ()},
+        [listed("bad"), redrive("b", edit={"input": {"list": ["y", "slow"]}}), advance(1)],
+        {"b": picky},
+        {"b": for_each("b")},
+    ),
     "done once, for two runs": Story(CHAIN, [keyed("r1"), keyed("r2")], nodes={"b": once("b")}),
     "done once, for four that ask at the same time": Story(
         {"b": ()}, [keyed("r1"), keyed("r2"), keyed("r3"), keyed("r4"), advance(1)], {"b": flaky(2)}, {"b": once("b")}

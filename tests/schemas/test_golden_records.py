@@ -57,6 +57,7 @@ IDS = {
     "lease_returned": 1_000_041,
     "lease_row": 1_000_042,
     "waiter_row": 1_000_043,
+    "failed_2": 1_000_044,
 }
 
 

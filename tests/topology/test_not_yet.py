@@ -19,7 +19,7 @@ SURE = "output_schema: schemas/sure.json, min_confidence: 0.5"
         (function("a", more=", batch: {max_size: 2, max_wait_ms: 1}"), ["5:73 batch"]),
         (
             function("a", more=", for_each: input.x, max_items: 3, on_item_error: drop"),
-            ["5:73 for_each", "5:92 max_items", "5:106 on_item_error"],
+            [],
         ),
         (function("a", more=", idempotency_key: '${input.x}', when: input.x == 1"), []),
         ("- {id: a, type: external}\n", []),

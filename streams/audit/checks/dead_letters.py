@@ -11,6 +11,7 @@ from streams.audit.evidence import Evidence
 from streams.audit.public import Cause, DeadLetter
 from streams.audit.runs import RunStory
 from streams.audit.story import NodeStory, stops
+from topology.items import index_of
 
 COMPARED = 1000
 """Characters of a message: a header may be cut, though not as short as this."""
@@ -30,7 +31,7 @@ def check_dead_letters(evidence: Evidence) -> None:
         ce_id(run.run_id, node, epoch, story.seq, "DeadLetter"): _Failure(run, node, epoch, story)
         for run in evidence.runs.values()
         for (node, epoch), story in run.nodes.items()
-        if story.winner is Failed and not stops(story.standing.error)
+        if story.winner is Failed and not stops(story.standing.error) and index_of(node) is None
     }
     first: dict[str | None, DeadLetter] = {}
     for letter in evidence.dead_letters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.audit.evidence import Evidence
 from streams.audit.runs import RunStory
+from topology.items import base_of
 
 
 def check_epochs(evidence: Evidence) -> None:
@@ -11,7 +12,7 @@ def check_epochs(evidence: Evidence) -> None:
     for run in evidence.settled_runs():
         opened = {record.epoch: record for record, _ in run.opened}
         for (node, epoch), story in run.nodes.items():
-            if epoch and story.first and (epoch not in opened or node not in opened[epoch].reopen):
+            if epoch and story.first and (epoch not in opened or base_of(node) not in opened[epoch].reopen):
                 message = f"run {run.run_id!r}, node {node!r}: epoch {epoch} was not opened for it"
                 evidence.findings.add("g.epoch", story.first, message)
         for finished, at in run.finishes:

@@ -149,6 +149,9 @@ def _progress_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference
     """Compare a node that has not ended: it runs its next attempt, waits for it, or has none yet."""
     seq, attempt = story.last.seq, story.last.attempt
     runs = row.status == "running"
+    if row.items is not None:
+        yield "status", row.status, "waiting"
+        return
     if story.asked is not None:
         yield "status", row.status, "waiting"
         yield "seq", row.seq, story.asked

@@ -73,6 +73,7 @@ def _check_woken(
         or not isinstance(row, NodeRow)
         or row.status != "waiting"
         or row.lease == "asked"  # it waits for another run
+        or row.items is not None  # for its items
         or run.node(node, row.epoch).winner is not None
     ):
         return

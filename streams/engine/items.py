@@ -1,0 +1,83 @@
+"""Where the rows of nodes and of their items are, and what an item's attempt sees: one place for launcher, processor and test driver."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+
+from schemas.records import NodeRow
+from streams.core import items
+from streams.core.compiled import CompiledNode, CompiledWorkflow
+from streams.engine.tables import Tables
+from topology.items import base_of, index_of, item_id, item_key
+from topology.plan import NodePlan, WorkflowPlan
+
+REMEMBERED = 4_096
+"""Items whose plans are kept: made from their node's at little cost."""
+
+
+class Rows:
+    """The rows of nodes and items by the id that attempts are known by: `node`, or `node[index]`."""
+
+    def __init__(self, plan: WorkflowPlan, tables: Tables) -> None:
+        self._plans = {node.id: node for node in plan.nodes}
+        self._of_table = {node.table: node.id for node in plan.nodes}
+        self._items = {node.for_each.table: node.id for node in plan.nodes if node.for_each}
+        self._tables = tables
+        self.plan_of = lru_cache(REMEMBERED)(self._plan_of)
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """Return every table that has rows of attempts."""
+        return frozenset({*self._of_table, *self._items})
+
+    def id_at(self, table: str, key: str) -> str:
+        """Return the id of the node or item whose row stands at `key`."""
+        base = self._items.get(table)
+        return self._of_table[table] if base is None else item_id(base, int(key.rpartition("/")[2]))
+
+    def place_of(self, node: str, run_id: str) -> tuple[str, str]:
+        """Return table and key of a node's or item's row."""
+        index = index_of(node)
+        plan = self._plans[base_of(node)]
+        if index is None or plan.for_each is None:
+            return plan.table, run_id
+        return plan.for_each.table, item_key(run_id, index)
+
+    def get(self, node: str, partition: int, run_id: str) -> NodeRow | None:
+        """Return the row of a node or item."""
+        table, key = self.place_of(node, run_id)
+        row = self._tables.get(table, partition, key)
+        return row if isinstance(row, NodeRow) else None
+
+    def wanted(self, node: str, partition: int, row: NodeRow) -> bool:
+        """Say whether an attempt still has anybody who waits for it: an item's parent may have ended."""
+        if index_of(node) is None:
+            return True
+        parent = self.get(base_of(node), partition, row.run_id)
+        return parent is not None and items.waits(parent, row.epoch)
+
+    def seen(self, node: str, partition: int, row: NodeRow) -> NodeRow:
+        """Return a row with all that its attempt sees."""
+        if index_of(node) is None:
+            return row
+        parent = self.get(base_of(node), partition, row.run_id)
+        return row if parent is None else items.seen_by(parent, row)
+
+    def _plan_of(self, node: str) -> NodePlan:
+        """Return the plan of a node or item."""
+        base, index = self._plans[base_of(node)], index_of(node)
+        return base if index is None else items.plan_of_item(base, index)
+
+
+class CompiledItems:
+    """The items of a workflow as nodes."""
+
+    def __init__(self, workflow: CompiledWorkflow) -> None:
+        self._nodes = workflow.nodes
+        self.of = lru_cache(REMEMBERED)(self._of)
+
+    def _of(self, node: str) -> CompiledNode:
+        """Return a node, or an item of one."""
+        index = index_of(node)
+        base = self._nodes[base_of(node)]
+        return base if index is None else items.item_of(base, index)

@@ -1,0 +1,140 @@
+"""`for_each` in the test driver: what items see, how their outputs are gathered, what their failures do."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from schemas.records import NodeRow
+from streams.core.outcome import Done, NodeInput, Outcome, Usage
+from streams.testing import TopologyTestDriver
+from tests.engine.scripts import Step, Story, advance, cancel, echo, flaky, play
+from tests.engine.stories_of_kinds import listed, picky
+from tests.plans import for_each
+
+
+def played(
+    fields: Mapping[str, Any], *steps: Step, node: Callable[[NodeInput], Outcome] = picky, after: bool = False
+) -> TopologyTestDriver:
+    dag = {"b": (), **({"c": ("b",)} if after else {})}
+    driver = Story(dag, steps, {"b": node}, {"b": fields}).driver()
+    play(driver, steps)
+    return driver
+
+
+def result(driver: TopologyTestDriver) -> dict[str, Any]:
+    (read,) = driver.read("output")
+    found: dict[str, Any] = read.json
+    return found
+
+
+def test_an_item_sees_itself_its_place_and_what_the_node_sees() -> None:
+    with played(for_each("b"), listed("x", {"deep": [1]}), node=echo) as driver:
+        assert [made.inputs["item"] for made in driver.executions] == ["x", {"deep": [1]}]
+        assert [made.inputs["index"] for made in driver.executions] == [0, 1]
+        assert all(made.inputs["input"]["n"] == 1 for made in driver.executions)
+        assert [made.node for made in driver.executions] == ["b[0]", "b[1]"]
+
+
+def test_outputs_are_gathered_in_order_and_read_below() -> None:
+    with played(for_each("b"), listed("x", "slow", "z"), advance(1), after=True) as driver:
+        items = [{"index": 0, "item": "x"}, {"index": 1, "item": "slow"}, {"index": 2, "item": "z"}]
+        assert result(driver)["outputs"]["c"]["saw"]["b"] == {"items": items}
+        retried = [made.node for made in driver.executions if made.attempt == 2]
+        assert retried == ["b[1]"]
+
+
+def test_usage_and_attempts_are_those_of_all_items() -> None:
+    with played(for_each("b"), listed("x", "slow"), advance(1)) as driver:
+        node = result(driver)["nodes"]["b"]
+        assert node["attempts"] == 3
+        assert node["usage"]["total_tokens"] == 8 + 2 + 8
+
+
+def test_no_items_are_no_work() -> None:
+    with played(for_each("b"), listed()) as driver:
+        assert result(driver)["outputs"] == {"b": {"items": []}}
+        assert driver.executions == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        (for_each("b", most=2), "too_many_items", "for_each: input.list has 3 items, max_items is 2"),
+        (for_each("b", "input.n"), "expression", "for_each: input.n is int, not a list"),
+        (for_each("b", "input.nothing"), "expression", "nothing"),
+    ],
+)
+def test_what_is_no_list_of_a_size_fails_before_any_work(fields: dict[str, Any], kind: str, message: str) -> None:
+    with played(fields, listed(1, 2, 3)) as driver:
+        error = result(driver)["nodes"]["b"]["error"]
+        assert error["kind"] == kind
+        assert message in error["message"]
+        assert driver.executions == []
+
+
+def test_the_first_failure_ends_the_node_and_says_which_item() -> None:
+    with played(for_each("b"), listed("x", "bad", "slow"), advance(1)) as driver:
+        found = result(driver)
+        assert found["status"] == "failed"
+        assert found["nodes"]["b"]["error"] == {"kind": "handler", "message": "item 1: never"}
+        (letter,) = driver.read("dead-letter")
+        assert letter.header("penstock.error.node") == "b"
+
+
+def test_failed_items_are_dropped() -> None:
+    with played(for_each("b", on_error="drop"), listed("bad", "x", "bad")) as driver:
+        assert result(driver)["outputs"]["b"] == {"items": [{"index": 1, "item": "x"}]}
+        assert driver.read("dead-letter") == []
+
+
+def test_failed_items_are_kept_as_errors() -> None:
+    with played(for_each("b", on_error="keep_error"), listed("bad", "x")) as driver:
+        error = {"error": {"kind": "handler", "message": "never"}}
+        assert result(driver)["outputs"]["b"] == {"items": [error, {"index": 1, "item": "x"}]}
+
+
+def test_after_a_cancel_no_item_goes_on() -> None:
+    with played(for_each("b"), listed("slow", "slow"), cancel(), advance(1)) as driver:
+        assert result(driver)["status"] == "cancelled"
+        assert [made.attempt for made in driver.executions] == [1, 1]
+
+
+def test_an_item_does_not_hold_what_its_node_has_gathered() -> None:
+    with played(for_each("b"), listed("x", "y")) as driver:
+        rows = [row for row in driver.table("b.items").values() if isinstance(row, NodeRow)]
+        assert len(rows) == 2
+        assert all(not row.gathered for row in rows)
+
+
+def test_a_crash_in_the_middle_repeats_only_what_was_in_flight() -> None:
+    with played(for_each("b", most=200)) as driver:
+        step = listed(*range(200))
+        step.write(driver)
+        for _ in range(3):
+            driver._crash_at = "executed"
+            driver._settle()
+        driver._settle()
+        made = [node_input.node for node_input in driver.executions]
+        assert len(set(made)) == 200
+        assert len(made) - 200 <= 3
+        items = result(driver)["outputs"]["b"]["items"]
+        assert [item["index"] for item in items] == list(range(200))
+
+
+def test_thousands_of_items_are_no_square() -> None:
+    """A look at every item at every end would take minutes."""
+
+    def quick(node_input: NodeInput) -> Outcome:
+        return Done({"i": node_input.inputs["index"]}, Usage())
+
+    with played(for_each("b", most=10_000), node=quick) as driver:
+        listed(*range(3_000)).write(driver)
+        driver._settle()
+        assert len(result(driver)["outputs"]["b"]["items"]) == 3_000
+
+
+def test_items_that_fail_are_retried_by_themselves() -> None:
+    with played(for_each("b"), listed("x", "y"), advance(1), node=flaky(1)) as driver:
+        assert [made.attempt for made in driver.executions] == [1, 1, 2, 2]
+        assert result(driver)["status"] == "success"
