@@ -253,7 +253,7 @@ class Failed:
     attempt: int
     error: ErrorInfo
     finished_at: int
-    spent: Spent = Spent()
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,9 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
                 output=record.output if record.node in plan.sinks else None,
             )
         case Failed():
-            return replace(ended, attempts=record.attempt, error=record.error, spent=known.spent + record.spent)
+            return replace(
+                ended, attempts=record.attempt, error=record.error, spent=known.spent + (record.spent or Spent())
+            )
         case Cancelled() if record.reason is not None:
             message = f"cancelled: the run's {record.reason} was reached"
             return replace(ended, error=ErrorInfo(record.reason, message, retryable=False))
