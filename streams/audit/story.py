@@ -195,7 +195,7 @@ class NodeStory:
         now = self.standing
         now.status, now.finished_at = STATUS_OF[type(record)], record.finished_at
         if isinstance(record, Failed):
-            now.attempts, now.error, now.spent = record.attempt, record.error, now.spent + record.spent
+            now.attempts, now.error, now.spent = record.attempt, record.error, now.spent + (record.spent or Spent())
         elif isinstance(record, Cancelled) and record.reason is not None:
             message = f"cancelled: the run's {record.reason} was reached"
             now.error = ErrorInfo(record.reason, message, retryable=False)

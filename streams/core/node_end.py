@@ -10,6 +10,7 @@ from schemas.records import (
     ErrorInfo,
     Failed,
     NodeRow,
+    Spent,
     Succeeded,
     Terminal,
 )
@@ -63,7 +64,7 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
             return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
         case Failed():
             buries = row.item is None and not stops(record.error)  # an item's failure is its parent's matter
-            spent = row.spent + record.spent
+            spent = row.spent + (record.spent or Spent())
             failed = replace(ended, last_error=record.error, attempt=record.attempt, closing=buries, spent=spent)
             buried = failed.closing and is_ready(node, failed)
             found = bury(node, failed) if buried else Transition(row=failed)

@@ -31,6 +31,7 @@ from schemas.records import (
     RunRecord,
     RunRow,
     RunStatus,
+    Spent,
     Started,
     Succeeded,
     Terminal,
