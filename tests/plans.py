@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from topology import naming
-from topology.compile import tables_of, topics_of
+from topology.compile import sinks_of, tables_of, topics_of
 from topology.plan import (
     ForEachPlan,
     LeasePlan,
@@ -45,7 +45,6 @@ def plan_of(
         )
         for node, needs in dag.items()
     )
-    needed = {need for needs in dag.values() for need in needs}
     plan = WorkflowPlan(
         id=workflow,
         version="1",
@@ -54,7 +53,7 @@ def plan_of(
         run_id_from="auto",
         state_retention_ms=600_000,
         nodes=plans,
-        sinks=tuple(node for node in dag if node not in needed),
+        sinks=sinks_of(plans),
         topics=topics_of(workflow, plans),
         tables=tables_of(workflow, plans, bool(changes.get("budget") or changes.get("daily_budget"))),
         plan_hash="hash",

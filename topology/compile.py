@@ -64,7 +64,7 @@ def compile_plan(
         run_id_from=spec.run_id_from,
         state_retention_ms=spec.state_retention_ms,
         nodes=nodes,
-        sinks=graph.sinks,
+        sinks=sinks_of(nodes),
         topics=topics_of(spec.id, nodes),
         tables=tables_of(spec.id, nodes, bool(spec.budget or spec.daily_budget)),
         plan_hash="",
@@ -99,6 +99,12 @@ def hash_of(plan: WorkflowPlan) -> str:
     del whole["plan_hash"]
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sinks_of(nodes: tuple[NodePlan, ...]) -> tuple[str, ...]:
+    """Return the nodes whose outputs are the run's: nobody waits for a background node, so it is none, nor does it hide one."""
+    waited_for = {above for node in nodes if not node.background for above in node.dependencies}
+    return tuple(node.id for node in nodes if not node.background and node.id not in waited_for)
 
 
 def _node(spec: WorkflowSpec, node: BaseNode, graph: Graph, names: frozenset[str], resources: Resources) -> NodePlan:

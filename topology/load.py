@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from topology.background import check_background
 from topology.compile import compile_plan
 from topology.confidence import check_confidence
 from topology.diagnostics import Diagnostic, WorkflowErrors
@@ -62,6 +63,7 @@ def _load(place: Place, tree: YamlTree, read: Read, partitions: int) -> Loaded:
     confidence = [place.diagnostic(*found) for found in check_confidence(parsed.nodes, resources.schemas)]
     errors = [Diagnostic(str(place.path), problem.line, problem.col, problem.message) for problem in tree.problems]
     findings = [*parsed.findings, *graph_findings, *_rules(parsed, tree.data), *check_routes(graph, parsed.nodes)]
+    findings += check_background(parsed.nodes, references.names)
     errors += [place.diagnostic(finding) for finding in findings]
     errors += [*resources.errors, *references.errors, *(found for found in confidence if found.severity == "error")]
     if partitions < 1:

@@ -17,7 +17,6 @@ NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
     "executor": lambda value: value == "process",
     "batch": _ALWAYS,
     "stream": _WHEN_TRUE,
-    "background": _WHEN_TRUE,
 }
 """Keys of llm and function nodes, and which of their values ask for something: `stream: false` asks for nothing."""
 

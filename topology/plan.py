@@ -214,6 +214,11 @@ class WorkflowPlan:
     deadline_ms: int | None = None
 
     @property
+    def foreground(self) -> tuple[NodePlan, ...]:
+        """The nodes that a run's result waits for."""
+        return tuple(node for node in self.nodes if not node.background)
+
+    @property
     def has_ledger(self) -> bool:
         """Say whether calls are reserved before they are made."""
         return self.budget is not None or self.daily_budget is not None

@@ -15,6 +15,7 @@ from schemas.records import TERMINAL, Decided, Refused, ReviewRequested, ReviewS
 from streams.audit.chain_check import Head, Problem, Trail, problems_of
 from streams.audit.layout import Layout
 from streams.audit.snapshot import Entry, Extent, Place
+from topology.items import base_of, index_of
 
 KINDS = (ReviewRequested, ReviewSubmitted, Decided, Refused, TimedOut, *TERMINAL)
 HEAD_BYTES = 5
@@ -106,8 +107,8 @@ class ChainVerifier:
         except CodecError as error:
             self._altered(entry, f"does not decode: {error}")
             return
-        if not isinstance(record, KINDS):
-            return
+        if not isinstance(record, KINDS) or (index_of(record.node) is not None and base_of(record.node) == node):
+            return  # of an item: nobody reviews one
         written = encode(record)
         if record.node != node or record.run_id.encode() != entry.key:
             self._altered(entry, f"it names run {record.run_id!r} and node {record.node!r}, its key is {entry.key!r}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+from schemas.codec import loads
 from schemas.ids import ce_id
 from schemas.records import (
     CancelRequested,
@@ -55,6 +57,7 @@ class Evidence:
         self.scheduled: set[tuple[str, str, int, int, str]] = set()
         """(run, node, epoch, seq, kind) of everything that waits for time."""
         self._muted = Findings()
+        self._foreground: tuple[str, ...] | None = None
         self._envelope = Envelope(layout, self.findings)
         self._changelogs: dict[Place, Changelog] = {}
         self._tables: dict[str, dict[str, Held]] = {}
@@ -92,6 +95,15 @@ class Evidence:
     def settled_runs(self) -> Iterator[RunStory]:
         """Yield the runs of which every record is consumed: rows and results must be as the journals say."""
         return (run for run in self.judged_runs() if not run.unsettled)
+
+    def foreground(self) -> tuple[str, ...]:
+        """Return the nodes that results wait for: those one shows, for a workflow's structure is fixed; without any result all. Ask when all is taken."""
+        if self._foreground is None:
+            every = (result for run in self.judged_runs() for result in run.results)
+            shown = next((loads(zlib.decompress(result.rest)).get("nodes") for result in every), None)
+            known = self.layout.nodes
+            self._foreground = tuple(n for n in known if n in shown) if isinstance(shown, dict) else known
+        return self._foreground
 
     def table(self, topic: str) -> dict[str, Held]:
         """Return the rows of a changelog by key, those of partitions that are not judged left out; ask when all is taken."""

@@ -32,7 +32,7 @@ def result_record(plan: WorkflowPlan, row: RunRow) -> Send:
 
 def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:
     """Return the result, to be written as JSON; `cost_usd` is None where the price of a call made is not known."""
-    outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.nodes}
+    outcomes = {node.id: row.nodes.get(node.id, NodeOutcome()) for node in plan.foreground}
     started_at = row.started_at if row.epoch_started_at is None else row.epoch_started_at
     spent = sum((outcome.spent for outcome in outcomes.values()), Spent())
     heads = {node: outcome.chain for node, outcome in outcomes.items() if outcome.chain is not None}

@@ -73,7 +73,7 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
         case RedriveRequested():
             return on_redrive(plan, row, record, now, offset)
         case EpochOpened():
-            return _hold(row, record) if _is_ahead(row, record) else on_opened(plan, row, record)
+            return _hold(row, record) if _is_ahead(row, record) else _on_opened(plan, row, record, now)
         case CancelRequested():
             # Intake has written the first epoch's `Cancelled` itself; of the others it knows nothing.
             again = row.status == "running" and row.epoch > 0
@@ -84,7 +84,7 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
             return NOTHING
     if _is_ahead(row, record):
         return _hold(row, record)
-    if row.status != "running":
+    if row.status != "running" and not plan.node(record.node).background:
         return NOTHING  # its result is written; late records change nothing
     match record:
         case AttemptFailed():
@@ -92,6 +92,14 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
         case ReviewRequested() | Decided():
             return _on_linked(row, record)
     return _on_terminal(plan, row, record, now)
+
+
+def _on_opened(plan: WorkflowPlan, row: RunRow, record: EpochOpened, now: int) -> Transition:
+    """Begin the epoch; where only background nodes are reopened, there is nothing its result has to wait for."""
+    found = on_opened(plan, row, record)
+    if not isinstance(found.row, RunRow):
+        return found
+    return then(found, _finish_if_done(plan, found.row, now))
 
 
 def _is_ahead(row: RunRow, record: EpochOpened | NodeRecord) -> bool:
@@ -219,8 +227,9 @@ def _fitting(row: RunRow, outcome: NodeOutcome) -> NodeOutcome:
 
 
 def _finish_if_done(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
-    done = [row.nodes[node.id] for node in plan.nodes if node.id in row.nodes]
-    ended = len(done) == len(plan.nodes) and all(outcome.status in TERMINAL_STATUSES for outcome in done)
+    foreground = plan.foreground
+    done = [row.nodes[node.id] for node in foreground if node.id in row.nodes]
+    ended = len(done) == len(foreground) and all(outcome.status in TERMINAL_STATUSES for outcome in done)
     if row.source is None or row.status != "running" or not ended:
         return Transition(row=row)
     finished_at = max((o.finished_at for o in done if o.finished_at is not None), default=row.started_at or 0)

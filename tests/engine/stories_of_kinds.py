@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.core.outcome import Done, NodeInput, Outcome, Usage
-from tests.engine.scripts import Step, Story, advance, answer, broken, cancel, decision, doubtful, flaky, redrive, start
+from tests.engine.scripts import (
+    Step,
+    Story,
+    advance,
+    answer,
+    broken,
+    cancel,
+    decision,
+    doubtful,
+    fixed_by_an_edit,
+    flaky,
+    redrive,
+    start,
+)
 from tests.plans import CHAIN, cached, external, for_each, llm, once, review, router
 from topology.plan import Budget
 
@@ -41,7 +54,17 @@ def picky(node_input: NodeInput) -> Outcome:
             return Done({"index": node_input.inputs["index"], "item": item}, Usage(3, 5), 0.00001, "m1")
 
 
+BEHIND = {"c": {"background": True}}
+
 STORIES: Mapping[str, Story] = {
+    "behind the result": Story(CHAIN, [start(), advance(1)], {"c": flaky(2)}, BEHIND),
+    "failed behind the result": Story(CHAIN, [start(), advance(1)], {"c": flaky(9)}, BEHIND),
+    "failed behind the result, and redriven": Story(
+        CHAIN, [start(), redrive("c", edit={"input": {"ok": True}})], {"c": fixed_by_an_edit}, BEHIND
+    ),
+    "cancelled before what is behind": Story(
+        {"b": (), "c": ("b",)}, [start(), cancel(), advance(1)], {"b": flaky(1)}, BEHIND
+    ),
     "item by item": Story(CHAIN, [listed("x", "y", "z")], {"b": picky}, {"b": for_each("b")}),
     "no items": Story(CHAIN, [listed()], {"b": picky}, {"b": for_each("b")}),
     "too many items": Story(CHAIN, [listed(1, 2, 3)], {"b": picky}, {"b": for_each("b", most=2)}),

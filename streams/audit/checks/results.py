@@ -43,7 +43,7 @@ def _sinks(evidence: Evidence) -> set[str]:
 
 
 def _standings(evidence: Evidence, run: RunStory, epoch: int) -> dict[str, Standing]:
-    return {node: run.standing(node, epoch) for node in evidence.layout.nodes}
+    return {node: run.standing(node, epoch) for node in evidence.foreground()}
 
 
 # ---- a result -------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def _check_finished(evidence: Evidence, run: RunStory) -> None:
         standings = _standings(evidence, run, finished.epoch).values()
         first = run.finish(finished.epoch)
         if any(now.status == "pending" for now in standings):
-            missing = [node for node in evidence.layout.nodes if run.node(node, finished.epoch).winner is None]
+            missing = [node for node in evidence.foreground() if run.node(node, finished.epoch).winner is None]
             evidence.findings.add("i.finished-early", at, f"run {run.run_id!r}: {', '.join(missing)} had not ended")
         elif finished.status != status_of(standings) or (first and finished != first[0]):
             said = f"{finished.status} at {finished.finished_at}"
