@@ -16,7 +16,6 @@ _WHEN_TRUE: Callable[[object], bool] = bool
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
     "executor": lambda value: value == "process",
     "batch": _ALWAYS,
-    "stream": _WHEN_TRUE,
 }
 """Keys of llm and function nodes, and which of their values ask for something: `stream: false` asks for nothing."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ class Wanted:
     count: int | None
     run_id: str | None
     as_json: bool
+    tokens: bool
 
 
 def consume(
@@ -45,6 +47,10 @@ def consume(
         typer.Option(min=0, metavar="S", help="End after S seconds; exit 1 if --max or --run-id is not met."),
     ] = None,
     run_id: Annotated[str | None, typer.Option(metavar="ID", help="Only the result of this run; waits for it.")] = None,
+    tokens: Annotated[
+        bool,
+        typer.Option("--tokens", help="Not results: what models of nodes with `stream: true` say, as they say it."),
+    ] = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +58,7 @@ def consume(
     where = target.begin(begin, "--from")
     logs.quiet()
     config = target.config_of(bootstrap)
-    wanted = Wanted(workflow_id, where, count or (1 if run_id else None), run_id, as_json)
+    wanted = Wanted(workflow_id, where, count or (1 if run_id and not tokens else None), run_id, as_json, tokens)
     try:
         missing = loops.run(_consume(config, wanted, timeout))
     except KeyboardInterrupt:
@@ -60,7 +66,7 @@ def consume(
             return  # the usual end of reading without end
         raise
     if missing:
-        say(f"penstock: {missing} result(s) did not come within {timeout or 0:g} s")
+        say(f"penstock: {missing} {'delta' if tokens else 'result'}(s) did not come within {timeout or 0:g} s")
         raise typer.Exit(FAILED)
 
 
@@ -68,23 +74,49 @@ async def _consume(config: EngineConfig, wanted: Wanted, within_s: float | None)
     """Print what is wanted; return how many results are missing when the time is over."""
     from penstock.client import connections, reading, workflows
     from penstock.client.results import results
+    from penstock.client.tokens import deltas
 
     topics = await workflows.topics_on(config)
     topic = workflows.output_of(wanted.workflow_id, topics)
+    if wanted.tokens:
+        topic = workflows.tokens_of(wanted.workflow_id, topics)
+    read, show = (
+        (deltas, _Shown(wanted.as_json).show) if wanted.tokens else (results, partial(_print, as_json=wanted.as_json))
+    )
     missing = wanted.count
     async with connections.reader(config) as reader:
         async with connections.answering(config):
             await reading.begin(reader, _places(topic, topics[topic], wanted.run_id), wanted.begin)
         try:
             async with asyncio.timeout(within_s):
-                async for result in results(reader, wanted.run_id):
-                    _print(result, wanted.as_json)
+                async for found in read(reader, wanted.run_id):
+                    show(found)
                     missing = None if missing is None else missing - 1
                     if missing == 0:
                         break
         except TimeoutError:
             pass
     return missing or 0
+
+
+class _Shown:
+    """Prints deltas: as they are, or as growing text under a line that says whose it is."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._of: tuple[Any, ...] | None = None
+
+    def show(self, delta: dict[str, Any]) -> None:
+        """Print one."""
+        if self._as_json:
+            output.line(delta)
+            return
+        of = tuple(delta[key] for key in ("run_id", "node", "epoch", "attempt", "launch"))
+        if of != self._of:  # another text, or the same one from its beginning
+            begun = "" if self._of is None else "\n"
+            output.piece(f"{begun}--- {delta['run_id']}  {delta['node']}  attempt {delta['attempt']}\n")
+            self._of = of
+        output.piece(delta["delta"])
 
 
 def _print(result: dict[str, Any], as_json: bool) -> None:

@@ -26,6 +26,12 @@ def text(content: str) -> None:
     sys.stdout.flush()
 
 
+def piece(content: str) -> None:
+    """Print a part of a line, at once."""
+    sys.stdout.write(content)
+    sys.stdout.flush()
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; nothing in the cells is taken for markup."""
     from rich.console import Console

@@ -20,6 +20,7 @@ from topology.naming import (
     node_table,
     output_topic,
     run_topic,
+    tokens_topic,
     workflow_of_changelog,
 )
 
@@ -77,6 +78,14 @@ def input_of(workflow_id: str, topics: Mapping[str, int]) -> str:
 def output_of(workflow_id: str, topics: Mapping[str, int]) -> str:
     """Return the output topic; raise `UnknownWorkflow` if it is not there."""
     return _public(output_topic, workflow_id, topics)
+
+
+def tokens_of(workflow_id: str, topics: Mapping[str, int]) -> str:
+    """Return the topic of deltas; raise `UnknownWorkflow` if it is not there."""
+    topic = tokens_topic(workflow_id)
+    if topic not in topics:
+        raise UnknownWorkflow(f"workflow {workflow_id!r} has no node with `stream: true`: nothing is said in {topic}")
+    return topic
 
 
 def unknown(workflow_id: str, known: Iterable[str]) -> UnknownWorkflow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class Done:
     metered: bool = True
     raw: str | None = None
     prompt_hash: str | None = None
+    first_token_ms: int | None = None
+    """How long the first token took, of a call that was streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,5 @@ class NodeInput:
     idempotency_key: str | None = None
     previous_error: NodeError | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    on_delta: Callable[[str], None] | None = field(default=None, compare=False)
+    """Where a streaming node hands on what its model says."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
@@ -14,6 +15,7 @@ from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW,
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
+from streams.engine.deltas import Deltas
 from topology.plan import NodePlan
 
 PROVIDER_GRACE_MS = 1_000
@@ -28,15 +30,30 @@ class Node(Protocol):
         ...
 
 
-async def attempt(workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock: Callable[[], int]) -> Send:
-    """Run the attempt that `row` stands for; return what the node's journal is to say of it."""
-    began = clock()
-    outcome = await _within(plan, node.execute(_input_of(workflow, plan, row)))
+async def attempt(
+    workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock: Callable[[], int], deltas: Deltas | None = None
+) -> Send:
+    """Run the attempt that `row` stands for; return what the node's journal is to say of it, once its `deltas` are written."""
+    began, node_input = clock(), _input_of(workflow, plan, row)
+    if deltas is None:
+        outcome = await _within(plan, node.execute(node_input))
+    else:
+        outcome = await _streamed(plan, node, node_input, deltas)
     if isinstance(outcome, Deferred):
         record: AttemptDeferred | Succeeded | AttemptFailed = _deferred(plan, row, outcome, clock())
     else:
         record = _ended(plan, row, outcome, began, clock())
     return send(plan.topic, record, plan.id, row.epoch, row.seq, row.traceparent)
+
+
+async def _streamed(plan: NodePlan, node: Node, node_input: NodeInput, deltas: Deltas) -> Outcome:
+    try:
+        outcome = await _within(plan, node.execute(replace(node_input, on_delta=deltas.add)))
+    except asyncio.CancelledError:
+        deltas.abandon()
+        raise
+    await deltas.close()
+    return outcome
 
 
 def _deferred(plan: NodePlan, row: NodeRow, outcome: Deferred, now: int) -> AttemptDeferred:
@@ -73,7 +90,7 @@ def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, end
         "prompt_hash": outcome.prompt_hash,
     }
     if isinstance(outcome, Done):
-        return Succeeded(output=output, **same)  # type: ignore[arg-type]
+        return Succeeded(output=output, first_token_ms=outcome.first_token_ms, **same)  # type: ignore[arg-type]
     doubtful = None if outcome.output is None else _written(outcome.output)
     return AttemptFailed(error=_error_of(outcome.error), output=doubtful, **same)  # type: ignore[arg-type]
 

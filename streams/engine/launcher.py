@@ -9,13 +9,14 @@ from functools import partial
 from schemas.records import NodeRow, Row
 from streams.core.transition import Send
 from streams.engine.attempt import Node, attempt
+from streams.engine.deltas import Deltas
 from streams.engine.executor import Executor, Key
 from streams.engine.items import Rows
 from streams.engine.log import Log, Outgoing
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
 from topology.items import base_of
-from topology.plan import WorkflowPlan
+from topology.plan import NodePlan, WorkflowPlan
 
 RELAUNCH_GRACE_MS = 10_000
 """After its timeout an attempt has this long to publish its end before somebody else makes it again."""
@@ -97,9 +98,19 @@ class Launcher:
     async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
         """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
         plan, node = self._rows.plan_of(key[0]), self._nodes[base_of(key[0])]
-        done = await attempt(self._plan.id, plan, node, row, self._clock)
+        done = await attempt(self._plan.id, plan, node, row, self._clock, self._deltas(plan, partition, row))
         await self._log.append([self._address(done, partition)])
         self._ended[key] = partition
+
+    def _deltas(self, plan: NodePlan, partition: int, row: NodeRow) -> Deltas | None:
+        """Return where a streaming node's model is heard."""
+        if not plan.stream:
+            return None
+
+        async def append(sends: Sequence[Send]) -> None:
+            await self._log.append([self._address(send, partition) for send in sends])
+
+        return Deltas(self._plan.topic("tokens"), plan.id, row, append)
 
     def _is_orphan(self, node: str, partition: int, row: NodeRow, live: frozenset[str]) -> bool:
         """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""

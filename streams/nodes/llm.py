@@ -60,6 +60,7 @@ class LlmNode:
             output=self._output,
             deferred=node_input.deferred,
             last_chance=node_input.last_chance,
+            on_delta=node_input.on_delta,
         )
 
 
