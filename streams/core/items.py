@@ -12,6 +12,7 @@ from typing import Any
 
 from schemas.codec import dumps, loads
 from schemas.records import (
+    TERMINAL,
     TERMINAL_STATUSES,
     ErrorInfo,
     Failed,
@@ -82,7 +83,9 @@ def decide_item(
 ) -> Transition:
     """Return what follows for an item (the context's node) from a record of its own."""
     if parent is None or not waits(parent, record.epoch):
-        # Settled, if it was a call; given back, if it was a lease; nothing else.
+        if row is not None and row.epoch == record.epoch and isinstance(record, TERMINAL):
+            return stripped(decide(context, row, record))  # its end is its end, though a crash had the parent's written first
+        # Settled, if it was a call; nothing else.
         gone = NodeRow(record.run_id, "cancelled", epoch=record.epoch)
         return replace(decide(context, gone, record), row=None)
     if isinstance(record, ItemStarted):

@@ -60,7 +60,7 @@ def test_a_cancel_after_the_result_changes_nothing_of_it() -> None:
     ("text", "message"),
     [
         (
-            function("a", more=", background: true") + function("b", more=", dependencies: [a]"),
+            function("a", more=", background: true") + function("b", "a"),
             "node 'b': 'a' is a background node, so 'b' must be one, too (background: true)",
         ),
         (function("a", more=", background: true"), "every node is a background node: there would be no result"),

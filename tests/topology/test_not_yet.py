@@ -51,6 +51,7 @@ def test_options_of_the_workflow(line: str) -> None:
 
 
 def test_an_option_used_twice_is_named_once() -> None:
-    loaded = load(nodes(llm("a", more=", stream: true") + llm("b", more=", stream: true")))
+    batch = ", batch: {max_size: 2, max_wait_ms: 1}"
+    loaded = load(nodes(function("a", more=batch) + function("b", more=batch)))
     assert len(loaded.warnings) == 2
-    assert loaded.not_in_effect == ("stream",)
+    assert loaded.not_in_effect == ("batch",)

@@ -1,0 +1,1 @@
+"""Penstock as a neighbour of other stream libraries."""
