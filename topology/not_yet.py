@@ -14,8 +14,6 @@ _ALWAYS: Callable[[object], bool] = lambda value: True  # noqa: E731
 _WHEN_TRUE: Callable[[object], bool] = bool
 
 NODE_KEYS_NOT_YET: Mapping[str, Callable[[object], bool]] = {
-    "executor": lambda value: value == "process",
-    "batch": _ALWAYS,
     "for_each": _ALWAYS,
     "max_items": _ALWAYS,
     "on_item_error": _ALWAYS,

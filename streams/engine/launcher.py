@@ -8,6 +8,7 @@ from functools import partial
 
 from schemas.records import NodeRow, Row
 from streams.core.transition import Send
+from streams.engine.allowance import patience_ms
 from streams.engine.attempt import Node, attempt
 from streams.engine.executor import Executor, Key
 from streams.engine.log import Log, Outgoing
@@ -16,7 +17,7 @@ from streams.engine.tables import Tables
 from topology.plan import WorkflowPlan
 
 RELAUNCH_GRACE_MS = 10_000
-"""After its timeout an attempt has this long to publish its end before somebody else makes it again."""
+"""After the time it is given an attempt has this long to publish its end before somebody else makes it again."""
 
 
 class Launcher:
@@ -101,7 +102,7 @@ class Launcher:
         key = (node, row.run_id, row.epoch, row.seq)
         if not self._plans[node].executes or key in self._executor or key in self._ended:
             return False
-        overdue = (row.launched_at or 0) + self._plans[node].timeout_ms + RELAUNCH_GRACE_MS < self._clock()
+        overdue = (row.launched_at or 0) + patience_ms(self._plans[node]) + RELAUNCH_GRACE_MS < self._clock()
         return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
 
     def _row_of(self, key: Key, partition: int) -> NodeRow | None:
