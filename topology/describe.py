@@ -98,6 +98,10 @@ def _node(plan: WorkflowPlan, node: NodePlan) -> dict[str, Any]:
         entry["prompt_template"] = node.llm.prompt_path
     if node.function is not None:
         entry["handler"] = node.function.reference
+        if node.function.executor != "thread":
+            entry["executor"] = node.function.executor
+    if node.batch is not None:
+        entry["batch"] = asdict(node.batch)
     return entry
 
 
@@ -157,10 +161,13 @@ def _limit(key: str, value: Any) -> str:
 
 
 def _does(node: NodePlan) -> str:
-    """Return the models in the order they are asked, or the handler."""
+    """Return the models in the order they are asked, or the handler and how it is called."""
     if node.llm is not None:
         return ", else ".join(node.llm.models)
-    return node.function.reference if node.function else ""
+    if node.function is None:
+        return ""
+    process = " in a process" if node.function.executor == "process" else ""
+    return f"{node.function.reference}{process}" + (f" by {node.batch.max_size}" if node.batch else "")
 
 
 def _text_row(node: NodePlan) -> list[str]:

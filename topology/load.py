@@ -12,7 +12,6 @@ from topology.confidence import check_confidence
 from topology.diagnostics import Diagnostic, WorkflowErrors
 from topology.files import Read, UnreadableFile, read_file, read_text
 from topology.graph import Graph, build_graph, shapes_of
-from topology.not_yet import not_yet
 from topology.parse import Finding, Parsed, parse_spec, raw_nodes
 from topology.place import Place
 from topology.plan import DEFAULT_PARTITIONS, WorkflowPlan
@@ -26,13 +25,12 @@ from topology.yaml_tree import YamlTree, parse_yaml
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a file came to: with errors there is no plan, with `not_in_effect` there is one to look at but not to run."""
+    """What a file came to: with errors there is no plan."""
 
     spec: WorkflowSpec | None
     plan: WorkflowPlan | None
     errors: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...] = ()
-    not_in_effect: tuple[str, ...] = ()
 
     def require_plan(self) -> WorkflowPlan:
         """Return the plan, or raise `WorkflowErrors` with everything that is wrong."""
@@ -82,13 +80,11 @@ def _finish(
     warned: list[Diagnostic],
     partitions: int,
 ) -> Loaded:
-    absent = list(not_yet(parsed.nodes))
-    warnings = tuple(sorted([*warned, *(place.diagnostic(finding, "warning") for _, finding in absent)]))
-    names = tuple(dict.fromkeys(name for name, _ in absent))
+    warnings = tuple(sorted(warned))
     if errors or parsed.spec is None:
-        return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings, names)
+        return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings)
     plan = compile_plan(parsed.spec, graph, references.names, resources, partitions)
-    return Loaded(parsed.spec, plan, (), warnings, names)
+    return Loaded(parsed.spec, plan, (), warnings)
 
 
 def _rules(parsed: Parsed, raw: Any) -> list[Finding]:

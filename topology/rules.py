@@ -76,6 +76,8 @@ def _unspecified(node: BaseNode) -> Iterator[Complaint]:
     review = isinstance(node, ReviewNode)
     if batch and node.for_each is not None:
         yield ("batch",), "batch and for_each do not go together yet"
+    if isinstance(node, FunctionNode) and node.batch is not None and node.executor == "process":
+        yield ("executor",), "batch and executor: process do not go together yet"
     if node.idempotency_key is not None and (batch or review):
         yield ("idempotency_key",), f"idempotency_key is not for {'review' if review else 'batch'} nodes yet"
     if node.idempotency_key is not None and node.for_each is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penstock.cli.errors import BadUsage
-
 if TYPE_CHECKING:
     from topology.load import Loaded
     from topology.plan import WorkflowPlan
@@ -21,13 +19,8 @@ def load(file: Path, partitions: int | None) -> Loaded:
 
 
 def runnable(file: Path, partitions: int | None) -> WorkflowPlan:
-    """Return the file's plan; raise if it has errors, or asks for what is not in effect."""
-    loaded = load(file, partitions)
-    plan = loaded.require_plan()
-    if loaded.not_in_effect:
-        where = "\n".join(map(str, loaded.warnings))
-        raise BadUsage(f"{file} asks for what is not in effect yet: {', '.join(loaded.not_in_effect)}\n{where}")
-    return plan
+    """Return the file's plan; raise if it has errors."""
+    return load(file, partitions).require_plan()
 
 
 def check_handlers(plan: WorkflowPlan) -> None:

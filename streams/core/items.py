@@ -84,7 +84,9 @@ def decide_item(
     """Return what follows for an item (the context's node) from a record of its own."""
     if parent is None or not waits(parent, record.epoch):
         if row is not None and row.epoch == record.epoch and isinstance(record, TERMINAL):
-            return stripped(decide(context, row, record))  # its end is its end, though a crash had the parent's written first
+            return stripped(
+                decide(context, row, record)
+            )  # its end is its end, though a crash had the parent's written first
         # Settled, if it was a call; nothing else.
         gone = NodeRow(record.run_id, "cancelled", epoch=record.epoch)
         return replace(decide(context, gone, record), row=None)

@@ -15,11 +15,9 @@ from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW,
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
+from streams.engine.allowance import patience_ms
 from streams.engine.deltas import Deltas
 from topology.plan import NodePlan
-
-PROVIDER_GRACE_MS = 1_000
-"""An llm node keeps its timeout itself, for the breaker to see it; this guard comes after."""
 
 
 class Node(Protocol):
@@ -132,7 +130,7 @@ async def _within(plan: NodePlan, work: Awaitable[Outcome]) -> Outcome:
     calls = plan.llm is not None
     unknown = None if calls else 0.0  # what a call cost that nobody heard the end of; other nodes cost nothing
     try:
-        async with asyncio.timeout((plan.timeout_ms + (PROVIDER_GRACE_MS if calls else 0)) / 1000):
+        async with asyncio.timeout(patience_ms(plan) / 1000):
             return await work
     except asyncio.CancelledError:
         task = asyncio.current_task()

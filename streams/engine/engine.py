@@ -18,6 +18,7 @@ from schemas.records import Row, RunRow
 from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
 from streams.core.transition import Moment
+from streams.engine.allowance import slots_of
 from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
 from streams.engine.attempt import Node
@@ -122,7 +123,7 @@ class Engine:
             stack.push_async_callback(stop, client)
         kafka_log = KafkaLog(producer, self.config.delivery_timeout_ms)
         self._log = kafka_log
-        self._executor = Executor({node.id: node.concurrency for node in plan.nodes})
+        self._executor = Executor({node.id: slots_of(node) for node in plan.nodes})
         stack.push_async_callback(self._executor.close)
         self._tables, self._timers = Tables(), Timers()
         self._retirement = Retirement(plan, self._tables)

@@ -8,6 +8,7 @@ from functools import partial
 
 from schemas.records import NodeRow, Row
 from streams.core.transition import Send
+from streams.engine.allowance import patience_ms
 from streams.engine.attempt import Node, attempt
 from streams.engine.deltas import Deltas
 from streams.engine.executor import Executor, Key
@@ -19,7 +20,7 @@ from topology.items import base_of
 from topology.plan import NodePlan, WorkflowPlan
 
 RELAUNCH_GRACE_MS = 10_000
-"""After its timeout an attempt has this long to publish its end before somebody else makes it again."""
+"""After the time it is given an attempt has this long to publish its end before somebody else makes it again."""
 
 
 class Launcher:
@@ -120,7 +121,7 @@ class Launcher:
             return False
         if not self._rows.wanted(node, partition, row):
             return False
-        overdue = (row.launched_at or 0) + plan.timeout_ms + RELAUNCH_GRACE_MS < self._clock()
+        overdue = (row.launched_at or 0) + patience_ms(plan) + RELAUNCH_GRACE_MS < self._clock()
         return row.incarnation in (None, self._incarnation) or row.incarnation not in live or overdue
 
     def _row_of(self, key: Key, partition: int) -> NodeRow | None:

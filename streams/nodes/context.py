@@ -5,15 +5,25 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import Tracer, get_tracer
 from structlog.typing import FilteringBoundLogger
 
 from streams.core.outcome import NodeInput
 from topology.items import base_of
 
+TRACER = "penstock.handlers"
+
+
+def _tracer() -> Tracer:
+    return get_tracer(TRACER)
+
 
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
-    """Identity of an attempt, a logger that carries it, and whether it has been given up."""
+    """Identity of an attempt, a logger that carries it, a tracer, and whether it has been given up.
+
+    The tracer is OpenTelemetry's and does nothing unless an SDK is set up in the process.
+    """
 
     run_id: str
     workflow_id: str
@@ -23,13 +33,14 @@ class HandlerContext:
     seq: int
     idempotency_key: str | None
     logger: FilteringBoundLogger = field(repr=False, compare=False)
+    tracer: Tracer = field(default_factory=_tracer, repr=False, compare=False)
     _given_up: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @property
     def cancelled(self) -> bool:
         """True once the attempt timed out or was cancelled: nobody waits for its result, a thread should stop.
 
-        Async handlers are cancelled by an exception as usual; a thread cannot be, so it must look.
+        Async handlers are cancelled by an exception as usual; a thread cannot be, so it must look. A process is ended.
         """
         return self._given_up.is_set()
 

@@ -14,7 +14,7 @@ from streams.nodes.handler_loader import Handler
 from streams.providers.redact import TRACEBACK_CHARS, cap_start, redact, safe_message
 
 _FRAMES = 20
-_OURS = os.path.join("streams", "nodes", "function.py")
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def failure_of(error: BaseException, handler: Handler, secrets: Iterable[str]) -> NodeError:
@@ -33,7 +33,7 @@ def failure_of(error: BaseException, handler: Handler, secrets: Iterable[str]) -
 
 def place_of(error: BaseException, folder: str | None) -> str | None:
     """Return `file:line` of the innermost frame in the handler's folder, else of the innermost one that is not ours."""
-    frames = [entry for entry in traceback.extract_tb(error.__traceback__) if not entry.filename.endswith(_OURS)]
+    frames = [entry for entry in traceback.extract_tb(error.__traceback__) if not entry.filename.startswith(_OURS)]
     theirs = [entry for entry in frames if folder is not None and entry.filename.startswith(folder + os.sep)]
     chosen = (theirs or frames)[-1:]
     return f"{chosen[0].filename}:{chosen[0].lineno}" if chosen else None
@@ -46,7 +46,7 @@ def traceback_of(error: BaseException, secrets: Iterable[str]) -> str:
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.endswith(_OURS):
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
     return trace
 

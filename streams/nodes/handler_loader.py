@@ -47,7 +47,12 @@ def load_handler(plan: FunctionPlan, workflow_id: str, module_paths: tuple[Path,
     else:
         module = _load_module(plan.module or "", module_paths)
     source = module.__file__ or plan.path or plan.module or ""
-    return _handler_in(module, plan.name, source)
+    handler = _handler_in(module, plan.name, source)
+    if plan.executor == "process" and handler.is_async:
+        raise HandlerImportError(
+            f"{handler.place}: {handler.name}() is async: executor: process is for plain functions"
+        )
+    return handler
 
 
 def _load_file(path: Path, workflow_id: str) -> ModuleType:

@@ -20,7 +20,7 @@ class NotJson:
 def json_object(returned: Any) -> dict[str, Any] | NotJson:
     """Return `returned` as plain JSON values (dates become texts, tuples lists), or say what is wrong with it."""
     if not isinstance(returned, dict):
-        return NotJson(f"{_shown(returned)}, not a JSON object (a dict)")
+        return NotJson(f"{shown(returned)}, not a JSON object (a dict)")
     try:
         encoded = orjson.dumps(returned)
         decoded: dict[str, Any] = orjson.loads(encoded)
@@ -46,7 +46,8 @@ def _not_finite(value: Any, place: str) -> Iterator[str]:
             yield from _not_finite(getattr(value, entry.name), f"{place}.{entry.name}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a value's type and the beginning of its repr."""
     if value is None:
         return "None"
     try:

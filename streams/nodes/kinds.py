@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from streams.core.outcome import Failed, NodeError, NodeInput, Outcome
+from streams.nodes.batch import BatchNode
 from streams.nodes.function import FunctionNode
 from streams.nodes.llm import LlmNode
+from streams.nodes.process import ProcessNode
 from streams.nodes.resources import Resources
 from streams.nodes.router import RouterNode
 from streams.providers.redact import safe_message
@@ -44,8 +46,15 @@ def build(node: NodePlan, workflow_id: str, resources: Resources) -> Node:
         case "llm":
             return GuardedNode(LlmNode(node, resources), resources)
         case "function":
-            return GuardedNode(FunctionNode(node, workflow_id, resources), resources)
+            return GuardedNode(_function(node, workflow_id, resources), resources)
         case "router" if node.llm is not None:
             return GuardedNode(RouterNode(node, resources), resources)
         case kind:
             raise NotImplementedError(f"node {node.id!r}: kind {kind!r} does not run on the executor")
+
+
+def _function(node: NodePlan, workflow_id: str, resources: Resources) -> Node:
+    if node.batch is not None:
+        return BatchNode(node, workflow_id, resources)
+    in_process = node.function is not None and node.function.executor == "process"
+    return (ProcessNode if in_process else FunctionNode)(node, workflow_id, resources)

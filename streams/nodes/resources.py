@@ -1,4 +1,4 @@
-"""What nodes share within a worker: providers, threads, a logger."""
+"""What nodes share within a worker: providers, threads, processes, a logger."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from streams.nodes.process_pool import HandlerProcesses
 from streams.providers.registry import ProviderRegistry
 
 DEFAULT_THREADS = 64
@@ -32,8 +33,10 @@ class Resources:
     threads: ThreadPoolExecutor = field(default_factory=_threads)
     logger: FilteringBoundLogger = field(default_factory=_logger)
     module_paths: tuple[Path, ...] = ()
+    processes: HandlerProcesses = field(default_factory=HandlerProcesses)
 
     async def aclose(self) -> None:
-        """Close connections; a handler that still runs is not waited for."""
+        """Close connections; a handler that still runs is not waited for, in a process it is ended."""
         self.threads.shutdown(wait=False, cancel_futures=True)
+        await self.processes.aclose()
         await self.providers.aclose()

@@ -28,21 +28,6 @@ def test_every_error_has_its_place(offline: Cli) -> None:
     assert "'ad'" in found[1]["message"]
 
 
-def test_what_is_not_in_effect_is_a_warning(offline: Cli) -> None:
-    _, file = write_workflow(offline.folder, WORKFLOW.replace("max_retries: 1", "for_each: input.items"))
-    answer = offline("check", file.name)
-    assert answer.code == 0
-    assert "not in effect yet: for_each" in answer.out
-
-
-@pytest.mark.parametrize("args", [("run", "--input", "1"), ("worker",)], ids=str)
-def test_what_is_not_in_effect_is_refused_by_name(args: tuple[str, ...], offline: Cli) -> None:
-    _, file = write_workflow(offline.folder, WORKFLOW.replace("max_retries: 1", "for_each: input.items"))
-    answer = offline(args[0], file, *args[1:])
-    assert answer.code == 2
-    assert "for_each" in answer.err
-
-
 @pytest.mark.parametrize("args", [("run", "--input", "1"), ("worker",)], ids=str)
 def test_a_handler_that_does_not_import(args: tuple[str, ...], offline: Cli, workflow: tuple[str, Path]) -> None:
     handlers = offline.folder / "nodes.py"

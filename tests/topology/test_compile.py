@@ -114,7 +114,7 @@ def test_mermaid_ids_are_no_keywords_and_labels_are_escaped() -> None:
     ]
 
 
-def test_kinds_not_in_effect_are_described() -> None:
+def test_kinds_that_do_not_execute_are_described() -> None:
     text = nodes("- {id: a, type: external}\n- {id: b, type: review, dependencies: [a]}\n")
     described = description(load(text).require_plan())
     assert [(node["id"], node["type"], node["reads"]) for node in described["nodes"]] == [
