@@ -100,9 +100,29 @@ def _node(plan: WorkflowPlan, node: NodePlan) -> dict[str, Any]:
         entry["handler"] = node.function.reference
         if node.function.executor != "thread":
             entry["executor"] = node.function.executor
+    return {**entry, **_options(node)}
+
+
+def _options(node: NodePlan) -> dict[str, Any]:
+    """Return what only some nodes have, by the names in the file."""
+    found: dict[str, Any] = {}
+    if node.router is not None:
+        found["routes"] = list(node.router.routes)
+        found["rules"] = [asdict(rule) for rule in node.router.rules]
+        found["default_route"] = node.router.default_route
+    if node.review is not None:
+        found["review"] = {key: value for key, value in asdict(node.review).items() if key != "form_schema"}
     if node.batch is not None:
-        entry["batch"] = asdict(node.batch)
-    return entry
+        found["batch"] = asdict(node.batch)
+    if node.for_each is not None:
+        found["for_each"] = node.for_each.items
+        found |= {"max_items": node.for_each.max_items, "on_item_error": node.for_each.on_item_error}
+    if node.lease is not None and node.lease.ttl_ms is not None:
+        found["cache_ttl_s"] = node.lease.ttl_ms // 1000
+    if node.requests_topic is not None:
+        found["requests_topic"] = node.requests_topic
+    found |= {key: True for key in ("stream", "background") if getattr(node, key)}
+    return found
 
 
 def _as_json(plan: WorkflowPlan) -> str:

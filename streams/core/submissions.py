@@ -14,6 +14,7 @@ from streams.core.inbound import Inbound
 from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, cut, size_of
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Moment, Send
+from topology.items import base_of, index_of
 from topology.plan import NodePlan, WorkflowPlan
 
 REVIEW_TEXTS = {"reviewer": MAX_KEY, "comment": MAX_MESSAGE, "hash": MAX_KEY}
@@ -53,8 +54,9 @@ def refuse_expired(plan: WorkflowPlan, record: ReviewSubmitted | ResultReceived)
 def node_of(plan: WorkflowPlan, value: dict[str, Any]) -> NodePlan:
     """Return the node that a submission names."""
     name = value.get("node")
-    found = next((node for node in plan.nodes if node.id == name), None)
-    if found is None:
+    base = base_of(name) if isinstance(name, str) and name else None  # an item of a node is called id[index]
+    found = next((node for node in plan.nodes if node.id == base), None)
+    if found is None or (base != name and (found.for_each is None or index_of(str(name)) is None)):
         known = ", ".join(node.id for node in plan.nodes)
         raise Unusable(f"a {value['type']} names a node of the workflow: {known}")
     return found
@@ -116,8 +118,9 @@ def result_received(plan: WorkflowPlan, run_id: str, value: dict[str, Any], reco
         why = f"node {node.id!r} is no external node"
         refused = Refused(run_id, node.id, epoch, "result", why, None, moment.now, record.position)
         return submitted(plan.id, node.topic, refused)
+    name = value["node"] if node.for_each is not None else node.id
     output, error = _output_of(value["output"]) if "output" in value else (None, _error_of(value["error"]))
-    received = ResultReceived(run_id, node.id, epoch, attempt, output, error, moment.now, record.position)
+    received = ResultReceived(run_id, name, epoch, attempt, output, error, moment.now, record.position)
     return submitted(plan.id, node.topic, received)
 
 

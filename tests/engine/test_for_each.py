@@ -8,9 +8,9 @@ import pytest
 from schemas.records import NodeRow
 from streams.core.outcome import Done, NodeInput, Outcome, Usage
 from streams.testing import TopologyTestDriver
-from tests.engine.scripts import Step, Story, advance, cancel, echo, flaky, play
+from tests.engine.scripts import Step, Story, advance, answer, cancel, echo, flaky, play
 from tests.engine.stories_of_kinds import listed, picky
-from tests.plans import for_each
+from tests.plans import external, for_each
 
 
 def played(
@@ -138,3 +138,15 @@ def test_items_that_fail_are_retried_by_themselves() -> None:
     with played(for_each("b"), listed("x", "y"), advance(1), node=flaky(1)) as driver:
         assert [made.attempt for made in driver.executions] == [1, 1, 2, 2]
         assert result(driver)["status"] == "success"
+
+
+def test_items_of_an_external_node_are_asked_for_and_answered_one_by_one() -> None:
+    fields = {**external("b"), **for_each("b")}
+    with played(fields, listed("x", "y")) as driver:
+        asked = [request.json for request in driver.read("requests")]
+        assert [(a["node"], a["inputs"]["item"], a["inputs"]["index"]) for a in asked] == [
+            ("b[0]", "x", 0),
+            ("b[1]", "y", 1),
+        ]
+        play(driver, [answer("b[1]", output={"n": 2}), answer("b[0]", output={"n": 1}), answer("b[7]"), answer("b")])
+        assert result(driver)["outputs"]["b"] == {"items": [{"n": 1}, {"n": 2}]}
