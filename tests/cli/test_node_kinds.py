@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -149,20 +148,16 @@ def test_an_app_that_is_killed_answers_each_once(app: list[str], cli: Cli, scori
     start_app(cli, app)
     found = results(cli, workflow, 200)
     assert len({result["run_id"] for result in found}) == 200
-    assert {result["status"] for result in found} == {"success"}
+    assert {result["status"] for result in found} == {"success"}, (cli.folder / "app.log").read_text()[-3_000:]
     assert clean(cli, workflow)
 
 
 def start_app(cli: Cli, app: list[str]) -> subprocess.Popen[str]:
-    env = {**cli.env, "PENSTOCK_BOOTSTRAP": cli.bootstrap or "", "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(
-        [sys.executable, *app],
-        cwd=cli.folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    env = {**cli.env, "PENSTOCK_BOOTSTRAP": cli.bootstrap or "", "PYTHONPATH": str(WORKFLOWS.parent)}
+    with (cli.folder / "app.log").open("a") as log:  # a pipe that nobody reads would stop it
+        process = subprocess.Popen(
+            [sys.executable, *app], cwd=cli.folder, env=env, stdout=log, stderr=subprocess.STDOUT, text=True
+        )
     cli.started.append(process)
     return process
 

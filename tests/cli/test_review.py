@@ -62,7 +62,19 @@ def test_reviews_outlive_the_workers(cli: Cli, gated: tuple[str, Path]) -> None:
     (first,) = cli("consume", workflow, "--run-id", "r1", "--timeout", "40", "--json").json
     assert (first["status"], first["outputs"], list(first["audit"])) == ("success", {"last": {"n": 2}}, ["sign"])
     edited = cli(
-        "review", "approve", "r2", "sign", "--edit", '{"n":7}', "--comment", "seven", "--reviewer", "bob", "--json"
+        "review",
+        "approve",
+        "r2",
+        "sign",
+        "--workflow",
+        workflow,
+        "--edit",
+        '{"n":7}',
+        "--comment",
+        "seven",
+        "--reviewer",
+        "bob",
+        "--json",
     )
     assert (edited.code, edited.object["status"], edited.object["epoch"]) == (0, "approved", 0), edited.err
     (second,) = cli("consume", workflow, "--run-id", "r2", "--timeout", "40", "--json").json
