@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -136,7 +137,15 @@ def scoring(cli: Cli) -> tuple[str, Path]:
     return workflow, file
 
 
-@pytest.mark.parametrize("app", [["answer.py"], ["app.py", "worker", "-l", "error"]], ids=["aiokafka", "faust"])
+FAUST = pytest.param(
+    ["app.py", "worker", "-l", "error"],
+    id="faust",
+    # On the broker that all tests share the app once did not answer, for a reason not found yet: `make test-faust` has its own.
+    marks=pytest.mark.skipif("PENSTOCK_TEST_FAUST" not in os.environ, reason="make test-faust"),
+)
+
+
+@pytest.mark.parametrize("app", [pytest.param(["answer.py"], id="aiokafka"), FAUST])
 def test_an_app_that_is_killed_answers_each_once(app: list[str], cli: Cli, scoring: tuple[str, Path]) -> None:
     workflow, file = scoring
     cli.worker(file)
