@@ -12,7 +12,7 @@ app = faust.App(
     broker=f"kafka://{os.environ.get('PENSTOCK_BOOTSTRAP', '127.0.0.1:9092')}",
     topic_disable_leader=True,
     topic_allow_declare=False,  # the Penstock worker makes the topics
-    web_enabled=False,
+    web_host="127.0.0.1",
     store="memory://",
 )
 
