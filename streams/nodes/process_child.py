@@ -6,10 +6,12 @@ It ends when its pipe does, in the middle of a call too: whoever started it is g
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -100,13 +102,13 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)  # stdout belongs to whoever started the worker; what a handler prints is seen on stderr
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # it took itself for a pipe: what it held back would die with it
     for number in (signal.SIGINT, signal.SIGTERM):
         # Meant for the worker, which drains: it still wants this call's result. Not SIG_IGN, which subprocesses would inherit.
         signal.signal(number, lambda *_: None)
     child = Child(requests, replies)
     hello: Hello = child.receive()
-    import sys
-
     sys.path[:] = hello.path
     try:
         child.serve(hello)

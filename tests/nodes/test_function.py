@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from typing import Any
 
 import pytest
@@ -36,6 +37,23 @@ async def test_a_handler_gets_inputs_and_context(handler: HandlerNode, prefix: s
         "who": ["r1", "wf", "classify", 0, 2, 7],
         "key": "k",
     }
+
+
+@pytest.mark.parametrize("package", ["penstock", "streams"])
+async def test_a_handler_can_say_what_it_takes_and_trace_what_it_does(handler: HandlerNode, package: str) -> None:
+    node = handler(f"""
+        from {package} import HandlerContext, NonRetryable, RetryAfter
+        def handle(inputs, context: HandlerContext):
+            with context.tracer.start_as_current_span("looked up") as span:
+                return {{"recording": span.is_recording(), "is one": isinstance(context, HandlerContext)}}
+    """)
+    assert await output(node) == {"recording": False, "is one": True}, "there is no SDK that records"
+
+
+@pytest.mark.parametrize("package", ["penstock", "streams"])
+def test_nothing_else_is_there_to_import(package: str) -> None:
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nonsense'"):
+        getattr(importlib.import_module(package), "nonsense")  # noqa: B009 - mypy knows that it is not there
 
 
 async def test_the_context_cannot_be_changed(handler: HandlerNode) -> None:

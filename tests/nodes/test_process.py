@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from streams.core.outcome import Done, Failed
 from streams.nodes import Node, Resources, build
+from streams.nodes.process_pool import PROCESSES
 from tests.nodes.conftest import API_KEY, attempt, function_plan
 
 InProcess = Callable[..., Node]
@@ -126,12 +129,13 @@ async def test_so_does_a_cancellation(in_process: InProcess, resources: Resource
     assert gone(int(said.read_text()))
 
 
-def test_processes_do_not_outlive_a_worker_that_is_killed(tmp_path: Path) -> None:
-    """A real worker of one node, killed with -9 while its handler runs."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_do_not_outlive_a_worker_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """A real worker of one node, killed while its handler computes."""
     handler, said = tmp_path / "handler.py", tmp_path / "pid"
     handler.write_text(
-        "import os, pathlib, time\n"
-        f"def handle(inputs, context):\n    pathlib.Path({str(said)!r}).write_text(str(os.getpid()))\n    time.sleep(600)\n"
+        "import os, pathlib\n"
+        f"def handle(inputs, context):\n    pathlib.Path({str(said)!r}).write_text(str(os.getpid()))\n    while True: pass\n"
     )
     script = textwrap.dedent(f"""
         import asyncio
@@ -146,10 +150,91 @@ def test_processes_do_not_outlive_a_worker_that_is_killed(tmp_path: Path) -> Non
     with subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2]) as worker:
         while not said.exists() or not said.read_text():
             assert worker.poll() is None
-        worker.kill()
+        worker.send_signal(number)
     pid = int(said.read_text())
     while not gone(pid):
         pass  # the test's timeout is the limit
+
+
+async def test_no_process_is_started_before_one_is_needed(in_process: InProcess, resources: Resources) -> None:
+    node = in_process("def handle(inputs, context): return {}")
+    assert resources.processes.pids == set()
+    await node.execute(attempt())
+    assert len(resources.processes.pids) == 1
+    await resources.aclose()
+    assert resources.processes.pids == set()
+
+
+async def test_no_more_processes_than_processors(in_process: InProcess, resources: Resources) -> None:
+    node = in_process("def handle(inputs, context): return {}")
+    await asyncio.gather(*(node.execute(attempt()) for _ in range(3 * PROCESSES)))
+    assert 1 <= len(resources.processes.pids) <= PROCESSES
+
+
+async def test_what_it_logs_is_the_workers_and_what_it_prints_is_not_on_stdout(
+    in_process: InProcess, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = in_process("""
+        import os
+        def handle(inputs, context):
+            context.logger.warning("looked up %s", "x", where=os)
+            print("printed")
+            os.write(1, b"written\\n")
+            return {}
+    """)
+    with structlog.testing.capture_logs() as logged:
+        assert isinstance(await node.execute(attempt(attempt=2)), Done)
+    (entry,) = logged
+    assert (entry["event"], entry["log_level"], entry["run_id"], entry["attempt"]) == (
+        "looked up x",
+        "warning",
+        "r1",
+        2,
+    )
+    assert entry["where"].startswith("<module 'os'")
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.split() == ["printed", "written"]
+
+
+async def test_signals_for_the_worker_do_not_end_its_handlers(in_process: InProcess) -> None:
+    """Ctrl-C reaches the whole group: the worker drains, and waits for the result."""
+    node = in_process("""
+        import os, signal
+        def handle(inputs, context):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return {"cancelled": context.cancelled}
+    """)
+    outcome = await node.execute(attempt())
+    assert isinstance(outcome, Done)
+    assert outcome.output == {"cancelled": False}
+
+
+async def test_one_that_was_killed_while_idle_is_replaced(in_process: InProcess, resources: Resources) -> None:
+    node = in_process("import os\ndef handle(inputs, context): return {'pid': os.getpid()}")
+    first = await node.execute(attempt())
+    (process,) = resources.processes._all
+    os.kill(process.pid, signal.SIGKILL)
+    await process.ended()
+    second = await node.execute(attempt())
+    assert isinstance(first, Done)
+    assert isinstance(second, Done)
+    assert first.output["pid"] != second.output["pid"]
+
+
+async def test_a_handler_that_no_longer_loads_is_a_failed_attempt(in_process: InProcess, tmp_path: Path) -> None:
+    node = in_process("def handle(inputs, context): return {}")
+    (tmp_path / "handler.py").write_text("import no_such_module_anywhere\n")
+    failed = await failure(node)
+    assert (failed.error.kind, failed.error.retryable) == ("handler", True)
+    assert "no_such_module_anywhere" in failed.error.message
+
+
+async def test_something_to_await_is_refused(in_process: InProcess) -> None:
+    failed = await failure(in_process("async def real(): return {}\ndef handle(inputs, context): return real()"))
+    assert not failed.error.retryable
+    assert "something to await" in failed.error.message
 
 
 async def test_an_async_handler_is_refused(in_process: InProcess) -> None:

@@ -114,6 +114,19 @@ def test_mermaid_ids_are_no_keywords_and_labels_are_escaped() -> None:
     ]
 
 
+def test_how_a_handler_is_called_is_described() -> None:
+    text = nodes(
+        function("a", more=", executor: process") + function("b", more=", batch: {max_size: 9, max_wait_ms: 5}")
+    )
+    plan = load(text).require_plan()
+    first, second = description(plan)["nodes"]
+    assert (first["executor"], second["batch"]) == ("process", {"max_size": 9, "max_wait_ms": 5})
+    assert "executor" not in second
+    for said in ("handlers/h.py in a process", "handlers/h.py by 9"):
+        assert said in describe(plan, "text")
+        assert said in describe(plan, "mermaid")
+
+
 def test_kinds_that_do_not_execute_are_described() -> None:
     text = nodes("- {id: a, type: external}\n- {id: b, type: review, dependencies: [a]}\n")
     described = description(load(text).require_plan())

@@ -220,6 +220,7 @@ BATCH = ", batch: {max_size: 2, max_wait_ms: 5}"
     [
         (BATCH + ", for_each: input.x", "batch and for_each do not go together yet"),
         (BATCH + ", idempotency_key: '${input.x}'", "idempotency_key is not for batch nodes yet"),
+        (BATCH + ", executor: process", "batch and executor: process do not go together yet"),
     ],
 )
 def test_what_rule_18_refuses(more: str, found: str) -> None:
