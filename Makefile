@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-faust lint format chaos drills failures bench-restore clean
+.PHONY: help install demo test lint format chaos drills failures bench-restore clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,9 +33,6 @@ demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real mod
 
 test: $(STAMP) ## Run the tests, those on real Kafka among them
 	$(BIN)/python -m pytest -q
-
-test-faust: $(STAMP) ## An external node done by a real faust worker that is killed in the middle
-	PENSTOCK_TEST_FAUST=1 $(BIN)/python -m pytest -q tests/cli/test_node_kinds.py -k faust
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

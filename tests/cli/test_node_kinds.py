@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -137,12 +136,8 @@ def scoring(cli: Cli) -> tuple[str, Path]:
     return workflow, file
 
 
-FAUST = pytest.param(
-    ["app.py", "worker", "--without-web", "-l", "error"],
-    id="faust",
-    # Faust takes seconds to join: kept out of the main run until it has been seen there. Without its web server, which binds a fixed port.
-    marks=pytest.mark.skipif("PENSTOCK_TEST_FAUST" not in os.environ, reason="make test-faust"),
-)
+# Without its web server, which binds a fixed port.
+FAUST = pytest.param(["app.py", "worker", "--without-web", "-l", "error"], id="faust")
 
 
 @pytest.mark.parametrize("app", [pytest.param(["answer.py"], id="aiokafka"), FAUST])
