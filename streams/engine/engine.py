@@ -345,7 +345,7 @@ class Engine:
             except (IllegalStateError, KafkaError):
                 return  # a rebalance in the middle, or no broker: with the next turn
             for partition in partitions:
-                self._results.caught_up(partition)
+                self._offsets.applied(TopicPartition(self._output_topic, partition), self._results.caught_up(partition))
             async with self._batch:
                 await self._relaunch(partitions)
         if self._takeover.complete:

@@ -22,6 +22,7 @@ class WrittenResults:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._written: dict[int, set[str]] = {}
+        self._ends: dict[int, int] = {}
 
     async def load(
         self, reader: AIOKafkaConsumer, partitions: Iterable[int], committed: Mapping[TopicPartition, int]
@@ -33,6 +34,7 @@ class WrittenResults:
         begin = {place: max(committed.get(place, 0), starts[place]) for place in places}
         behind = {place for place in places if begin[place] < ends[place]}
         self._written = {place.partition: set() for place in places}
+        self._ends = {place.partition: end for place, end in ends.items()}
         if not behind:
             return
         reader.assign(list(behind))
@@ -43,9 +45,13 @@ class WrittenResults:
     def _note(self, record: ConsumerRecord) -> None:
         self._written[record.partition].add(header(record.headers, names.CE_ID) or "")
 
-    def caught_up(self, partition: int) -> None:
-        """Forget a partition's ids: whatever led to them has been read again."""
+    def caught_up(self, partition: int) -> int:
+        """Forget a partition's ids: whatever led to them has been read again. Return up to where results are known now.
+
+        Were that not committed, the position of a partition with no further result would stay behind for good.
+        """
         self._written.pop(partition, None)
+        return self._ends.pop(partition, 0)
 
     def not_written(self, sends: Sequence[Outgoing]) -> list[Outgoing]:
         """Return `sends` without results that are in the topic already."""

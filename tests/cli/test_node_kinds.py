@@ -30,8 +30,9 @@ def results(cli: Cli, workflow: str, count: int) -> list[dict[str, Any]]:
     return cli("consume", workflow, "--max", str(count), "--timeout", "90", "--json", timeout=120).json
 
 
-def clean(cli: Cli, workflow: str) -> bool:
-    return cli("audit", "run", workflow).out.rstrip().endswith("0 violations")
+def assert_clean(cli: Cli, workflow: str) -> None:
+    told = cli("audit", "run", workflow).out.rstrip()
+    assert told.endswith("0 violations"), told
 
 
 def lines_of(path: Path) -> list[str]:
@@ -81,7 +82,7 @@ def test_two_hundred_items_and_a_kill(cli: Cli) -> None:
     made = Counter(lines_of(cli.folder / "items.log"))
     assert len(made) == 200
     assert sum(times - 1 for times in made.values()) <= 8
-    assert clean(cli, workflow)
+    assert_clean(cli, workflow)
 
 
 # ---- work that is done once -----------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ def test_fifty_runs_with_one_key_over_two_workers(cli: Cli) -> None:
     paid = lines_of(cli.folder / "paid.log")
     assert set(paid) == {"pay-7"}
     assert len(paid) <= 2  # the one that was killed in it, if it was
-    assert clean(cli, workflow)
+    assert_clean(cli, workflow)
 
 
 # ---- external nodes -------------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def test_an_app_that_is_killed_answers_each_once(app: list[str], cli: Cli, scori
     found = results(cli, workflow, 200)
     assert len({result["run_id"] for result in found}) == 200
     assert {result["status"] for result in found} == {"success"}, (cli.folder / "app.log").read_text()[-3_000:]
-    assert clean(cli, workflow)
+    assert_clean(cli, workflow)
 
 
 def start_app(cli: Cli, app: list[str]) -> subprocess.Popen[str]:
@@ -207,7 +208,7 @@ def test_a_thousand_equal_questions_are_one_call(cli: Cli, provider: dict[str, s
     assert by == {"model": 1, "cache": 999, "rule:0": 10}
     with urlopen(f"{provider['admin_url']}/summary") as answer:
         assert json.load(answer)["total"] == 1
-    assert clean(cli, workflow)
+    assert_clean(cli, workflow)
 
 
 STREAMED = """workflow:
@@ -233,4 +234,4 @@ def test_a_text_that_is_streamed_is_never_torn(cli: Cli, provider: dict[str, str
         heard[of] = heard.get(of, "") + delta["delta"]
     assert all(said[of[0]].startswith(text) for of, text in heard.items())
     assert {of[0] for of, text in heard.items() if text == said[of[0]]} == set(said)
-    assert clean(cli, workflow)
+    assert_clean(cli, workflow)

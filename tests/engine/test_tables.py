@@ -121,6 +121,7 @@ async def test_what_is_not_owned_cannot_be_written() -> None:
 def test_results_known_to_be_written_are_not_written_again() -> None:
     results = WrittenResults("wf.output")
     results._written = {0: {"r1/run/0/0/Result"}}
+    results._ends = {0: 7}
 
     def record(topic: str, partition: int, ce_id: str) -> Outgoing:
         return Outgoing(topic, partition, b"r", encode(RUNNING), (("ce_id", ce_id.encode()),))
@@ -132,5 +133,5 @@ def test_results_known_to_be_written_are_not_written_again() -> None:
         record("wf.run", 0, "r1/run/0/0/Result"),
     ]
     assert results.not_written(sends) == [new, elsewhere, other]
-    results.caught_up(0)
+    assert results.caught_up(0) == 7, "the position to commit"
     assert results.not_written(sends) == [written, new, elsewhere, other]
