@@ -83,7 +83,11 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class RedriveRequested:
-    """Somebody asked for a failed node to be run again. `epoch` is the one that failed, None: the last one opened before this."""
+    """Somebody asked for a failed node to be run again. `epoch` is the one that failed, None: the last one opened before this.
+
+    With `replay`, the id of what it is a part of, whatever stands is run again from `node` on, or all of it (`whole`); with
+    `reuse` a model is not asked again what it has answered.
+    """
 
     run_id: str
     node: str
@@ -92,11 +96,17 @@ class RedriveRequested:
     requested_by: str | None
     requested_at: int
     source: Position
+    replay: str | None = None
+    whole: bool = False
+    reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EpochOpened:
-    """Nodes `reopen` run anew: `node` with `edit` (a JSON merge patch of what it sees), the others with its part for the input."""
+    """Nodes `reopen` run anew: `node` with `edit` (a JSON merge patch of what it sees), the others with its part for the input.
+
+    `replay` is the id of the replay that asked for it; with `reuse` a model is not asked again what it has answered.
+    """
 
     run_id: str
     epoch: int
@@ -110,6 +120,8 @@ class EpochOpened:
     requested_at: int
     opened_at: int
     source: Position
+    replay: str | None = None
+    reuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """Terminal: the node's output."""
+    """Terminal: the node's output.
+
+    `request_hash` is of what a model was asked, and which; a `reused` output is the answer of an earlier epoch to the same.
+    """
 
     run_id: str
     node: str
@@ -144,6 +159,8 @@ class Succeeded:
     raw: str | None = None
     prompt_hash: str | None = None
     first_token_ms: int | None = None
+    request_hash: str | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,6 +492,16 @@ class ReviewState:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """A model's answer in an earlier epoch, and the hash of what it was asked."""
+
+    request_hash: str
+    output: Json
+    model: str | None
+    prompt_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRow:
     """The state of one node of one run. `seq` never restarts within an epoch; `incarnation` is the owner of a running attempt.
 
@@ -483,7 +510,8 @@ class NodeRow:
     that came before the opening they belong to, encoded. `edits` are merge patches of what the node sees, in order; `last_raw` is
     the beginning of the model's last answer that could not be used. `items` is how many items a `for_each` node works on, `item` what one
     of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work; `answered_by`
-    where the answer of an external app to the attempt stood.
+    where the answer of an external app to the attempt stood. `request_hash` and `prompt_hash` are of what the answer in `output` was
+    asked for; `recorded` is an answer that may be used again.
     """
 
     run_id: str
@@ -520,13 +548,17 @@ class NodeRow:
     review: ReviewState | None = None
     lease: LeaseStatus | None = None
     answered_by: Position | None = None
+    request_hash: str | None = None
+    prompt_hash: str | None = None
+    recorded: Recorded | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
     """What the run's row keeps of a node: enough for the result. `last_seq` keeps a repeated record from being charged twice.
 
-    `epoch` is the one it last ran in; `spent` is of all epochs; `chain` is the head of the hash chain of its reviews.
+    `epoch` is the one it last ran in; `spent` is of all epochs; `chain` is the head of the hash chain of its reviews; `reused`: its
+    output is a model's answer in an earlier epoch.
     """
 
     status: NodeStatus = "pending"
@@ -540,6 +572,7 @@ class NodeOutcome:
     output: Json | None = None
     epoch: int = 0
     chain: str | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -667,7 +700,7 @@ class OwnerMarker:
     incarnation: str
 
 
-RunRecord = Started | CancelRequested | RedriveRequested | EpochOpened | Finished
+RunRecord = Started | CancelRequested | RedriveRequested | EpochOpened | Finished | Refused
 Terminal = Succeeded | Failed | Skipped | Cancelled
 ReviewRecord = ReviewRequested | ReviewSubmitted | Decided
 NodeRecord = (

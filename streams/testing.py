@@ -138,6 +138,7 @@ class TopologyTestDriver:
         self.now = 0
         self.jitter = jitter
         self.executions: list[NodeInput] = []
+        self._prices = prices
         self._workflow = compile_workflow(plan, prices)
         self._nodes = {n.id: (nodes or {}).get(n.id) or _built(build_node, n) for n in plan.nodes if n.executes}
         self._topic_of = _topic_names(plan)
@@ -155,6 +156,12 @@ class TopologyTestDriver:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def deploy(self, plan: WorkflowPlan) -> None:
+        """Go on with another version of the workflow, as after the restart of its workers."""
+        self.plan = plan
+        self._workflow = compile_workflow(plan, self._prices)
+        self._restart()
 
     def close(self) -> None:
         """Close the driver's event loop."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from schemas.codec import encode
@@ -40,6 +41,7 @@ from schemas.records import (
     Provenance,
     QueuedRedrive,
     Record,
+    Recorded,
     RedriveRequested,
     Refused,
     Reservation,
@@ -262,7 +264,55 @@ NODE_KINDS: Mapping[str, Record] = {
 }
 """Schemas that came with reviews, external nodes, items and leases."""
 
-ALL = {**V1, **LATER, **NODE_KINDS}
+REPLAY = replace(REQUEST, edit=None, replay="nightly", whole=True, reuse=True)
+REPLAYS: Mapping[str, Record] = {
+    "succeeded_4": Succeeded(
+        "order 7",
+        "classify",
+        9,
+        0,
+        0,
+        OUTPUT,
+        Spent(),
+        "m",
+        AT,
+        AT,
+        prompt_hash="ab" * 32,
+        request_hash="cd" * 32,
+        reused=True,
+    ),
+    "redrive_requested_2": REPLAY,
+    "epoch_opened_2": EpochOpened(
+        "order 7",
+        9,
+        4,
+        "classify",
+        ("classify", "extract"),
+        None,
+        "cd" * 32,
+        "1.3.0",
+        "ada@host",
+        AT,
+        AT + 3,
+        Position("wf.control", 1, 4),
+        "nightly",
+        True,
+    ),
+    "node_row_4": NodeRow(
+        "order 7",
+        "success",
+        output=OUTPUT,
+        request_hash="cd" * 32,
+        prompt_hash="ab" * 32,
+        recorded=Recorded("cd" * 32, OUTPUT, "m", "ab" * 32),
+    ),
+    "run_row_4": RunRow(
+        "order 7", nodes={"classify": NodeOutcome("success", reused=True)}, redrives=(QueuedRedrive(REPLAY, 4, 9),)
+    ),
+}
+"""Schemas that came with replays."""
+
+ALL = {**V1, **LATER, **NODE_KINDS, **REPLAYS}
 
 
 def path_of(name: str) -> Path:

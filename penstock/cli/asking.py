@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import getpass
 import socket
+import sys
 from typing import Any
+
+import typer
 
 from penstock.cli.errors import BadUsage
 
@@ -16,6 +19,12 @@ def requester() -> str:
     except (OSError, KeyError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+def agreed(question: str) -> bool:
+    """Ask at the terminal. Not by `typer.confirm`: even told to use stderr it writes a space to stdout, where only results belong."""
+    typer.echo(question, nl=False, err=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def patch_of(edit: str | None, meant: str) -> dict[str, Any] | None:

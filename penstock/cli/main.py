@@ -19,6 +19,7 @@ from penstock.cli import (
     kafka,
     providers,
     publish,
+    replay,
     review,
     run,
     runs,
@@ -42,6 +43,7 @@ app.command()(run.run)
 app.command()(worker.worker)
 app.command()(publish.publish)
 app.command()(consume.consume)
+app.command()(replay.replay)
 app.add_typer(runs.app, name="runs")
 app.command()(cancel.cancel)
 app.command()(providers.providers)

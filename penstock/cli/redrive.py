@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli import logs, loops, output, target
-from penstock.cli.asking import patch_of, requester
+from penstock.cli.asking import agreed, patch_of, requester
 from penstock.cli.errors import FAILED, BadUsage, say
 from penstock.cli.options import AsJson, Bootstrap, WorkflowId
 
@@ -119,14 +119,8 @@ def _check(going: Sequence[DeadLetter], patch: dict[str, Any] | None, yes: bool)
     said = f"{len(going)} dead letters go back: at least {len(going)} node executions"
     if not sys.stdin.isatty():
         raise BadUsage(f"{said}: confirm with --yes")
-    if not _agreed(f"{said}. Go on? [y/N] "):
+    if not agreed(f"{said}. Go on? [y/N] "):
         raise typer.Abort
-
-
-def _agreed(question: str) -> bool:
-    """Ask at the terminal. Not by `typer.confirm`: even told to use stderr it writes a space to stdout, where only results belong."""
-    typer.echo(question, nl=False, err=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _say_left_alone(letters: Sequence[tuple[DeadLetter, Status]], as_json: bool, run_id: str | None) -> bool:

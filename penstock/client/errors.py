@@ -5,6 +5,7 @@ PenstockError
  ├── UnknownRun        no such run in any table, or not any more
  ├── AmbiguousRun      two workflows have a run of that id
  ├── NoReview          no review waits at that node
+ ├── WindowGone        a window that is to be replayed is not whole any more
  └── InUse             topics that are to be deleted while a worker consumes them
 """
 
@@ -38,6 +39,13 @@ class NoReview(PenstockError):
     """Nobody is asked for a decision there.
 
     Operator action: `penstock review list` shows what waits; it may have been decided, or its time may be over.
+    """
+
+
+class WindowGone(PenstockError):
+    """Some of what is to be replayed was deleted by retention.
+
+    Operator action: replay what is left (the message says from where), and lengthen the retention for the next time.
     """
 
 

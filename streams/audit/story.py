@@ -45,6 +45,7 @@ class Standing:
     finished_at: int | None = None
     output: str | None = None
     meaning: str | None = None
+    reused: bool = False
 
 
 def stops(error: ErrorInfo | None) -> bool:
@@ -203,6 +204,7 @@ class NodeStory:
             now.attempts, now.error, now.spent, now.model = record.attempt, None, now.spent + record.spent, record.model
             now.started_at = record.started_at if now.started_at is None else now.started_at
             now.output, now.meaning = digest(record.output), meaning(record.output)
+            now.reused = record.reused
 
     def _check_end(self, record: Terminal, at: Position, findings: Findings) -> None:
         last = self.last

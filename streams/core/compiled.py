@@ -32,7 +32,7 @@ Prices = Mapping[str, Price | None]
 
 @dataclass(frozen=True, slots=True)
 class CompiledNode:
-    """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by, and a router's answers kept by."""
+    """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by, and answers kept by."""
 
     plan: NodePlan
     workflow: str
@@ -79,7 +79,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         None if node.when is None else compile_condition(node.when, names),
         None if node.idempotency_key is None else compile_interpolation(node.idempotency_key, names),
         plan.deadline_ms,
-        Prompt(node) if (plan.has_ledger or node.lease) and node.llm is not None else None,
+        None if node.llm is None else Prompt(node),
         prices,
         tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
         compile_expression(node.for_each.items, names) if node.for_each else None,

@@ -13,7 +13,15 @@ from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
 from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
-from streams.core.submissions import Unusable, epoch_of, node_of, result_received, review_submitted, submitted
+from streams.core.submissions import (
+    Unusable,
+    epoch_of,
+    node_of,
+    result_received,
+    review_submitted,
+    submitted,
+    text_of,
+)
 from streams.core.transition import Moment, Send, send
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
@@ -65,6 +73,8 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
                 return _cancel(plan, run_id, record, moment)
             case "redrive":
                 return (_redrive(plan, run_id, value, record, moment),)
+            case "replay":
+                return (_replay(plan, run_id, value, record, moment),)
             case "review":
                 return (review_submitted(plan, run_id, value, record, moment),)
             case "result":
@@ -98,6 +108,28 @@ def _redrive(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inb
         )
     text = None if edit is None else dumps(edit)
     requested = RedriveRequested(run_id, node.id, epoch, text, by, moment.now, record.position)
+    return submitted(plan.id, plan.topic("run"), requested)
+
+
+def _replay(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
+    """Return `RedriveRequested` for what is to run again, whatever became of it; without a node it is all of the run."""
+    whole = value.get("node") is None
+    node = plan.nodes[0] if whole else node_of(plan, value)
+    replay, reuse = text_of(value, "replay"), value.get("reuse", False)
+    if not isinstance(reuse, bool):
+        raise Unusable('"reuse" is true or false')
+    requested = RedriveRequested(
+        run_id,
+        node.id,
+        epoch_of(value),
+        None,
+        text_of(value, "requested_by"),
+        moment.now,
+        record.position,
+        replay or "",
+        whole,
+        reuse,
+    )
     return submitted(plan.id, plan.topic("run"), requested)
 
 

@@ -44,6 +44,7 @@ from streams.core.limits import MAX_ROW_BYTES, size_of
 from streams.core.node_context import Context, stops
 from streams.core.node_end import lost, on_terminal
 from streams.core.node_ready import resolve
+from streams.core.reuse import recorded_in
 from streams.core.transition import NOTHING, Moment, Send, Transition, then
 from topology.plan import INPUT
 
@@ -169,6 +170,7 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         deadline_at=None if limit is None else record.opened_at + limit,
         last_error=too_large,
         answered_by=row.review.decided_by if row.review else None,
+        recorded=recorded_in(row) if record.reuse else None,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.records import NodeRow
-from streams.core import items, lease, review
+from streams.core import items, lease, reuse, review
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.router import decide_by_rule
@@ -23,6 +23,10 @@ def begin(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transiti
             return decided
     if context.node.plan.for_each is not None:
         return items.fan_out(context, row, inputs)
+    if row.recorded is not None:
+        answered = reuse.answer_again(context, row, inputs)
+        if answered is not None:
+            return answered
     if context.node.plan.lease is not None:
         return lease.ask(context, row, inputs)
     return launch(context, row)

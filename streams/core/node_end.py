@@ -59,7 +59,16 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
     match record:
         case Succeeded():
             spent = row.spent + record.spent
-            ended = replace(ended, output=record.output, spent=spent, model=record.model, attempt=record.attempt)
+            ended = replace(
+                ended,
+                output=record.output,
+                spent=spent,
+                model=record.model,
+                attempt=record.attempt,
+                request_hash=record.request_hash,
+                prompt_hash=record.prompt_hash,
+                recorded=None,
+            )
             other = running and (row.seq, row.launch) != (record.seq, record.launch)
             return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
         case Failed():

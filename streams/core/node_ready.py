@@ -31,7 +31,7 @@ def resolve(context: Context, row: NodeRow) -> Transition:
     if reason is not None:
         return _skip(context, row, reason, stopped)
     try:
-        inputs = inputs_of(node.plan, row) if node.evaluates else {}
+        inputs = inputs_of(node.plan, row) if node.evaluates or row.recorded else {}
         if node.when is not None and not node.when.evaluate(inputs):
             return _skip(context, row, f"when: {node.plan.when} is false", False)
         key = node.idempotency_key.evaluate(inputs) if node.idempotency_key else None

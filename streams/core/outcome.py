@@ -51,6 +51,8 @@ class Done:
     prompt_hash: str | None = None
     first_token_ms: int | None = None
     """How long the first token took, of a call that was streamed."""
+    request_hash: str | None = None
+    """What `Prompt.request_hash` says of the call: an equal one later may take this answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.ids import content_hash
 from schemas.records import ErrorInfo
 from streams.core.outcome import NodeError
 from topology.plan import INPUT, NodePlan
@@ -37,6 +38,7 @@ class Prompt:
         self._routes = None if node.router is None else node.router.routes
         schema = {} if node.llm.output_schema is None else node.llm.output_schema
         self._beside = len(json.dumps([schema, node.llm.params], default=str))
+        self._asks = _asks(node)
 
     def messages(self, inputs: Mapping[str, Any], previous: NodeError | ErrorInfo | None) -> tuple[str, ...]:
         """Return the user messages: the prompt and, after an answer that could not be used, why; TemplateError if it does not render.
@@ -49,9 +51,25 @@ class Prompt:
         feedback = feedback_on(previous)
         return (prompt,) if feedback is None else (prompt, feedback)
 
+    def request_hash(self, prompt: str) -> str:
+        """Return the SHA-256 over all that an answer depends on: the models, the rendered `prompt`, the schema, the parameters.
+
+        What a retry tells the model of its previous answer is no part of it.
+        """
+        return content_hash([prompt, *self._asks])
+
     def most_prompt_tokens(self, messages: tuple[str, ...]) -> int:
         """Return a bound of the prompt's tokens: a token is at least a byte of the messages, their envelope and the schema."""
         return sum(len(text.encode(errors="replace")) + _ENVELOPE for text in messages) + self._beside
+
+
+def _asks(node: NodePlan) -> list[Any]:
+    llm, router = node.llm, node.router
+    assert llm is not None, node.id  # noqa: S101 - the compiler's promise
+    trusted = (
+        [llm.min_confidence, llm.on_low_confidence] if router is None else [router.min_confidence, router.default_route]
+    )
+    return [list(llm.models), llm.output_schema, llm.params, llm.temperature, llm.max_output_tokens, *trusted]
 
 
 def _listed(routes: Mapping[str, str]) -> str:

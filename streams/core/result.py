@@ -66,7 +66,7 @@ def node_of(outcome: NodeOutcome, epoch: int) -> dict[str, Any]:
         "usage": usage_of(outcome.spent),
         "cost_usd": outcome.spent.cost_usd,
         "model": outcome.model,
-        "reused": outcome.epoch < epoch,
+        "reused": outcome.reused or outcome.epoch < epoch,
     }
 
 

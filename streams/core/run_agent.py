@@ -205,6 +205,7 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
                 model=record.model,
                 started_at=record.started_at if known.started_at is None else known.started_at,
                 output=record.output if record.node in plan.sinks else None,
+                reused=record.reused,
             )
         case Failed():
             return replace(

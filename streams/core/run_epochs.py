@@ -1,4 +1,4 @@
-"""Further epochs of a run: a failed node runs again, and what was skipped below it (PROTOCOL.md 3).
+"""Further epochs of a run: a failed node runs again, and what was skipped below it; or, by a replay, whatever ran (PROTOCOL.md 3).
 
 A redrive waits for the running epoch's end, so that what it leads to does not depend on what was read first. It names the
 epoch in which the node failed: compare and set, so of two for the same failure the second is refused. An opening takes effect when it is
@@ -94,6 +94,10 @@ def _last_opened(row: RunRow) -> int:
 def _why_not(row: RunRow, queued: QueuedRedrive) -> str | None:
     node = queued.request.node
     known = row.nodes.get(node, _UNKNOWN)
+    if queued.request.replay is not None:
+        if row.epoch == queued.meant:
+            return None
+        return f"the run has gone on: epoch {queued.meant} was meant, it is in epoch {row.epoch}"
     if known.epoch > queued.meant:
         return f"node {node!r} was redriven already: it failed in epoch {queued.meant}, and ran again in epoch {known.epoch}"
     if known.status == "failed":
@@ -103,13 +107,12 @@ def _why_not(row: RunRow, queued: QueuedRedrive) -> str | None:
 
 def _opening(plan: WorkflowPlan, row: RunRow, queued: QueuedRedrive, now: int) -> Send:
     request = queued.request
-    skipped = (n for n in below(plan, request.node) if row.nodes.get(n, _UNKNOWN).status in ("skipped", "cancelled"))
     record = EpochOpened(
         run_id=row.run_id,
         epoch=queued.opens,
         previous=row.epoch,
         node=request.node,
-        reopen=(request.node, *skipped),
+        reopen=_reopened(plan, row, request),
         edit=request.edit,
         plan_hash=plan.plan_hash,
         workflow_version=plan.version,
@@ -117,17 +120,31 @@ def _opening(plan: WorkflowPlan, row: RunRow, queued: QueuedRedrive, now: int) -
         requested_at=request.requested_at,
         opened_at=now,
         source=request.source,
+        replay=request.replay,
+        reuse=request.reuse,
     )
     return send(plan.topic("run"), record, "run", record.epoch, 0, row.traceparent)
 
 
+def _reopened(plan: WorkflowPlan, row: RunRow, request: RedriveRequested) -> tuple[str, ...]:
+    if request.whole:
+        return tuple(node.id for node in plan.nodes)
+    if request.replay is not None:
+        return (request.node, *below(plan, request.node))
+    never_ran = ("skipped", "cancelled")
+    return (
+        request.node,
+        *(n for n in below(plan, request.node) if row.nodes.get(n, _UNKNOWN).status in never_ran),
+    )
+
+
 def _refuse(plan: WorkflowPlan, request: RedriveRequested, why: str, now: int) -> Send:
-    topic = plan.node(request.node).topic
+    topic = plan.node(request.node).topic if request.replay is None else plan.topic("run")
     record = Refused(
         request.run_id,
         request.node,
         request.epoch or 0,
-        "redrive",
+        "redrive" if request.replay is None else "replay",
         why,
         request.requested_by,
         now,

@@ -88,7 +88,12 @@ def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, end
         "prompt_hash": outcome.prompt_hash,
     }
     if isinstance(outcome, Done):
-        return Succeeded(output=output, first_token_ms=outcome.first_token_ms, **same)  # type: ignore[arg-type]
+        return Succeeded(
+            output=output,
+            first_token_ms=outcome.first_token_ms,
+            request_hash=outcome.request_hash,
+            **same,  # type: ignore[arg-type]
+        )
     doubtful = None if outcome.output is None else _written(outcome.output)
     return AttemptFailed(error=_error_of(outcome.error), output=doubtful, **same)  # type: ignore[arg-type]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.core.prompt import Prompt
 from streams.nodes.resources import Resources
@@ -32,7 +34,9 @@ class LlmNode:
             return Failed(NodeError("template", safe_message(str(error), self._secrets), retryable=False))
         model = node_input.model or self._llm.models[0]
         outcome = await self._provider_of[model].complete(self._request(model, messages, node_input))
-        return self._trusted(outcome) if isinstance(outcome, Done) else outcome
+        if not isinstance(outcome, Done):
+            return outcome
+        return self._trusted(replace(outcome, request_hash=self._prompt.request_hash(messages[0])))
 
     def _trusted(self, done: Done) -> Done | Failed:
         """Return an answer the model is sure enough of, else the failure that says so."""

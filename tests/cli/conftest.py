@@ -1,5 +1,6 @@
 """The command line as people run it: a process of its own, in a folder with a workflow."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
+from tests.kafka_tools import until_no_lag
 
 HANDLERS = """
 import time
@@ -145,6 +148,20 @@ class Cli:
             process.communicate()
 
 
+def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch, latency: str) -> dict[str, str]:
+    """Start a real provider of model `m` that the workers started later use; return its addresses."""
+    command = [sys.executable, "-m", "benchmarks.provider", "--latency", latency]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    cli.started.append(process)
+    assert process.stdout is not None
+    told: dict[str, str] = json.loads(process.stdout.readline())
+    (cli.folder / "penstock.toml").write_text(
+        f'[providers.test]\nbase_url = "{told["base_url"]}"\napi_key_env = "TEST_KEY"\nmodels = ["m"]\n'
+    )
+    monkeypatch.setenv("TEST_KEY", "k")
+    return told
+
+
 def write_workflow(folder: Path, text: str = WORKFLOW) -> tuple[str, Path]:
     """Write a workflow of a new id; return the id and the file."""
     workflow_id = f"cli-{uuid4().hex[:8]}"
@@ -153,6 +170,14 @@ def write_workflow(folder: Path, text: str = WORKFLOW) -> tuple[str, Path]:
     (folder / "nodes.py").write_text(HANDLERS)
     (folder / "input.json").write_text('{"type": "object", "required": ["n"]}')
     return workflow_id, file
+
+
+def assert_clean(cli: Cli, workflow: str) -> None:
+    """Wait until the workflow is at rest, its positions committed, a killed worker's successor at work; then audit it."""
+    assert cli.bootstrap is not None
+    asyncio.run(until_no_lag(cli.bootstrap, f"penstock.{workflow}"))
+    told = cli("audit", "run", workflow).out.rstrip()
+    assert told.endswith("0 violations"), told
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.cli.conftest import Cli, write_workflow
+from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -28,11 +28,6 @@ def publish(cli: Cli, workflow: str, inputs: Sequence[Any]) -> None:
 
 def results(cli: Cli, workflow: str, count: int) -> list[dict[str, Any]]:
     return cli("consume", workflow, "--max", str(count), "--timeout", "90", "--json", timeout=120).json
-
-
-def assert_clean(cli: Cli, workflow: str) -> None:
-    told = cli("audit", "run", workflow).out.rstrip()
-    assert told.endswith("0 violations"), told
 
 
 def lines_of(path: Path) -> list[str]:
@@ -173,16 +168,7 @@ def start_app(cli: Cli, app: list[str]) -> subprocess.Popen[str]:
 @pytest.fixture
 def provider(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A provider that takes a second; the workers that are started later use it."""
-    command = [sys.executable, "-m", "benchmarks.provider", "--latency", "fixed:1000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    cli.started.append(process)
-    assert process.stdout is not None
-    told: dict[str, str] = json.loads(process.stdout.readline())
-    (cli.folder / "penstock.toml").write_text(
-        f'[providers.test]\nbase_url = "{told["base_url"]}"\napi_key_env = "TEST_KEY"\nmodels = ["m"]\n'
-    )
-    monkeypatch.setenv("TEST_KEY", "k")
-    return told
+    return start_provider(cli, monkeypatch, "fixed:1000")
 
 
 ROUTED = """workflow:

@@ -82,6 +82,11 @@ def redrive(node: str, run_id: str = "r1", **more: Any) -> Step:
     return pipe("control", {"type": "redrive", "run_id": run_id, "node": node, **more})
 
 
+def replay(run_id: str = "r1", **more: Any) -> Step:
+    """Return a step that runs a run again, from `node` on or as a whole."""
+    return pipe("control", {"type": "replay", "run_id": run_id, "replay": "again", **more})
+
+
 def answer(node: str, run_id: str = "r1", attempt: int = 1, epoch: int = 0, **said: Any) -> Step:
     """Return a step in which an external app answers, with an `output` unless an `error` is given."""
     said = said or {"output": {"score": 7}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from streams.core.outcome import Done, NodeInput, Outcome, Usage
+from streams.core.prompt import Prompt
 from tests.engine.scripts import (
     Step,
     Story,
@@ -18,9 +19,10 @@ from tests.engine.scripts import (
     fixed_by_an_edit,
     flaky,
     redrive,
+    replay,
     start,
 )
-from tests.plans import CHAIN, cached, external, for_each, llm, once, review, router
+from tests.plans import CHAIN, cached, external, for_each, llm, once, plan_of, review, router
 from topology.plan import Budget
 
 
@@ -54,6 +56,15 @@ def picky(node_input: NodeInput) -> Outcome:
             return Done({"index": node_input.inputs["index"], "item": item}, Usage(3, 5), 0.00001, "m1")
 
 
+ASKING = Prompt(plan_of({"b": ()}, nodes={"b": llm()}).node("b"))
+
+
+def answering(node_input: NodeInput) -> Outcome:
+    """Answer as a model does, with the hash of what it was asked."""
+    asked = ASKING.request_hash(ASKING.messages(node_input.inputs, None)[0])
+    return Done({"n": node_input.inputs["input"]["n"]}, Usage(3, 5), 0.00001, "m1", request_hash=asked)
+
+
 BEHIND = {"c": {"background": True}}
 
 STORIES: Mapping[str, Story] = {
@@ -64,6 +75,26 @@ STORIES: Mapping[str, Story] = {
     ),
     "cancelled before what is behind": Story(
         {"b": (), "c": ("b",)}, [start(), cancel(), advance(1)], {"b": flaky(1)}, BEHIND
+    ),
+    "replayed": Story(CHAIN, [start(), replay()]),
+    "replayed from a node on": Story(CHAIN, [start(), replay(node="b")]),
+    "replayed after a failure": Story(CHAIN, [start(), replay()], {"b": broken}),
+    "replayed twice for one epoch": Story(CHAIN, [start(), replay(epoch=0), replay(epoch=0)]),
+    "replayed, and cancelled": Story(CHAIN, [start(), replay(), cancel(), advance(1)], {"b": flaky(1)}),
+    "replayed before its end": Story(CHAIN, [start(), replay(), advance(1), advance(1)], {"b": flaky(1)}),
+    "replayed, asking again": Story(CHAIN, [start(), replay()], {"b": answering}, {"b": llm()}),
+    "replayed, reusing the answer": Story(
+        CHAIN, [start(), replay(reuse=True), replay(reuse=True)], {"b": answering}, {"b": llm()}
+    ),
+    "replayed, reusing within a budget": Story(
+        CHAIN, [start(), replay(reuse=True)], {"b": answering}, {"b": llm()}, {"budget": Budget(400, None)}
+    ),
+    "replayed, items again": Story(
+        CHAIN, [listed("x", "slow"), advance(1), replay(), advance(1)], {"b": picky}, {"b": for_each("b")}
+    ),
+    "replayed, done once": Story(CHAIN, [keyed("r1"), replay()], nodes={"b": once("b")}),
+    "replayed, asked for approval again": Story(
+        CHAIN, [start(), decision("b"), replay(), decision("b"), advance(2)], nodes={"b": review()}
     ),
     "item by item": Story(CHAIN, [listed("x", "y", "z")], {"b": picky}, {"b": for_each("b")}),
     "no items": Story(CHAIN, [listed()], {"b": picky}, {"b": for_each("b")}),

@@ -58,6 +58,11 @@ IDS = {
     "lease_row": 1_000_042,
     "waiter_row": 1_000_043,
     "failed_2": 1_000_044,
+    "succeeded_4": 1_000_045,
+    "redrive_requested_2": 1_000_046,
+    "epoch_opened_2": 1_000_047,
+    "node_row_4": 1_000_048,
+    "run_row_4": 1_000_049,
 }
 
 

@@ -54,7 +54,9 @@ def _check_result(evidence: Evidence, run: RunStory, result: Result, sinks: set[
         evidence.findings.add("c.result", result.at, f"run {run.run_id!r}: epoch is {result.epoch!r}")
         return
     standings, says = _standings(evidence, run, result.epoch), loads(zlib.decompress(result.rest))
-    reused = {node: run.epoch_of(node, result.epoch) < result.epoch for node in standings}
+    reused = {
+        node: standing.reused or run.epoch_of(node, result.epoch) < result.epoch for node, standing in standings.items()
+    }
     whole = _whole(evidence, run, says, standings, result.epoch)
     nodes = _nodes(says.get("nodes"), standings, reused)
     wrong = differing([*whole, *_outputs(result, standings, sinks), *nodes])
