@@ -1,5 +1,6 @@
 """The command line as people run it: a process of its own, in a folder with a workflow."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
+from tests.kafka_tools import until_no_lag
 
 HANDLERS = """
 import time
@@ -153,6 +156,14 @@ def write_workflow(folder: Path, text: str = WORKFLOW) -> tuple[str, Path]:
     (folder / "nodes.py").write_text(HANDLERS)
     (folder / "input.json").write_text('{"type": "object", "required": ["n"]}')
     return workflow_id, file
+
+
+def assert_clean(cli: Cli, workflow: str) -> None:
+    """Wait until the workflow is at rest, its positions committed, a killed worker's successor at work; then audit it."""
+    assert cli.bootstrap is not None
+    asyncio.run(until_no_lag(cli.bootstrap, f"penstock.{workflow}"))
+    told = cli("audit", "run", workflow).out.rstrip()
+    assert told.endswith("0 violations"), told
 
 
 @pytest.fixture

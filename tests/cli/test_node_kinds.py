@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.cli.conftest import Cli, write_workflow
+from tests.cli.conftest import Cli, assert_clean, write_workflow
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -28,11 +28,6 @@ def publish(cli: Cli, workflow: str, inputs: Sequence[Any]) -> None:
 
 def results(cli: Cli, workflow: str, count: int) -> list[dict[str, Any]]:
     return cli("consume", workflow, "--max", str(count), "--timeout", "90", "--json", timeout=120).json
-
-
-def assert_clean(cli: Cli, workflow: str) -> None:
-    told = cli("audit", "run", workflow).out.rstrip()
-    assert told.endswith("0 violations"), told
 
 
 def lines_of(path: Path) -> list[str]:
