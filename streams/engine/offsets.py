@@ -20,14 +20,17 @@ class Offsets:
         self._clock = clock
         self._next = 0
         self._applied: dict[TopicPartition, int] = {}
+        self._highest: dict[TopicPartition, int] = {}
 
     def applied(self, place: TopicPartition, offset: int) -> None:
-        """Note that everything below `offset` is applied and durable."""
-        self._applied[place] = max(offset, self._applied.get(place, 0))
+        """Note that everything below `offset` is applied and durable; a position never goes back while the partition is ours."""
+        if offset > self._highest.get(place, 0):
+            self._applied[place] = self._highest[place] = offset
 
     def forget(self) -> None:
         """Drop what was not committed: the partitions are no longer ours."""
         self._applied.clear()
+        self._highest.clear()
 
     async def commit_if_due(self) -> None:
         """Commit when the interval is over."""
