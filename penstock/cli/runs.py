@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli import logs, loops, output, target
+from penstock.cli.errors import BadUsage
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
 
 if TYPE_CHECKING:
@@ -50,12 +51,26 @@ def list_(
 
 
 @app.command()
-def show(run_id: RunId, workflow: OfWorkflow = None, bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
-    """Show a run: how every node stands, with attempts, errors, hashes, times and usage."""
+def show(
+    run_id: RunId,
+    workflow: OfWorkflow = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME|OFFSET",
+            help="As of then: ISO 8601, a span back (-10m), or an offset of the run's partition of its run journal.",
+        ),
+    ] = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run: how every node stands, with attempts, errors, hashes, times and usage. With --at as it stood then."""
     from penstock.client.views import detail_of
 
+    then = None if at is None else int(at) if at.isdecimal() else _time(at)
     logs.quiet()
-    detail = detail_of(loops.run(_show(target.config_of(bootstrap), run_id, workflow)))
+    config = target.config_of(bootstrap)
+    detail = detail_of(loops.run(_show(config, run_id, workflow, then, is_offset=at is not None and at.isdecimal())))
     if as_json:
         output.line(detail)
         return
@@ -73,12 +88,24 @@ async def _list(config: EngineConfig, workflow_id: str | None) -> list[RunState]
         return await runs.list_runs(reader, known.values())
 
 
-async def _show(config: EngineConfig, run_id: str, workflow_id: str | None) -> RunState:
+def _time(at: str) -> int | None:
+    found = target.begin(at, "--at")
+    if found == "earliest":
+        raise BadUsage("--at: a time or an offset; at the earliest there was no run")
+    return None if found == "latest" else int(found)
+
+
+async def _show(
+    config: EngineConfig, run_id: str, workflow_id: str | None, at: int | None, *, is_offset: bool
+) -> RunState:
     from penstock.client import connections, runs, workflows
 
     known = workflows.some(workflow_id, await workflows.topics_on(config))
     async with connections.reader(config) as reader:
-        return await runs.with_nodes(reader, await runs.find_run(reader, known, run_id))
+        state = await runs.find_run(reader, known, run_id)
+        if at is None:
+            return await runs.with_nodes(reader, state)
+        return await runs.as_of(reader, state, await runs.time_at(reader, state, at) if is_offset else at)
 
 
 def _cell(of: dict[str, Any], column: str) -> object:

@@ -5,6 +5,7 @@ PenstockError
  ├── UnknownRun        no such run in any table, or not any more
  ├── AmbiguousRun      two workflows have a run of that id
  ├── NoReview          no review waits at that node
+ ├── StateGone         a run's rows of an earlier time were compacted away
  ├── WindowGone        a window that is to be replayed is not whole any more
  └── InUse             topics that are to be deleted while a worker consumes them
 """
@@ -39,6 +40,13 @@ class NoReview(PenstockError):
     """Nobody is asked for a decision there.
 
     Operator action: `penstock review list` shows what waits; it may have been decided, or its time may be over.
+    """
+
+
+class StateGone(PenstockError):
+    """A run's state of some time is not kept any more.
+
+    Operator action: ask for a later time; a longer `min.compaction.lag.ms` of the changelogs keeps more.
     """
 
 

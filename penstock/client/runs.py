@@ -10,12 +10,14 @@ from typing import TypeGuard
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from penstock.client import reading
-from penstock.client.errors import AmbiguousRun, UnknownRun
+from penstock.client.errors import AmbiguousRun, StateGone, UnknownRun
 from penstock.client.workflows import Workflow
 from schemas.records import NodeRow, Row, RunRow
 from streams.core.changelog import ChangelogFold
+from streams.core.dead_letter import iso
 from streams.engine.engine import partition_of
 from streams.engine.restore import take
+from topology.naming import run_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,59 @@ async def find_run(reader: AIOKafkaConsumer, workflows: Mapping[str, Workflow], 
     return found[0]
 
 
-async def with_nodes(reader: AIOKafkaConsumer, state: RunState) -> RunState:
-    """Return the run with its nodes' rows."""
+async def with_nodes(reader: AIOKafkaConsumer, state: RunState, until_ms: int | None = None) -> RunState:
+    """Return the run with its nodes' rows; as they stood at `until_ms`, if that is told."""
     run_id = state.row.run_id
     places = {_place(state.workflow, topic, run_id): node for node, topic in state.workflow.changelogs().items()}
-    folded = await fold(reader, list(places))
+    folded = await fold(reader, list(places), until_ms)
     rows = {places[place]: rows.get(run_id) for place, rows in folded.items()}
     return RunState(state.workflow, state.row, {node: row for node, row in rows.items() if isinstance(row, NodeRow)})
+
+
+async def as_of(reader: AIOKafkaConsumer, state: RunState, at_ms: int) -> RunState:
+    """Return the run as it stood at epoch milliseconds, its nodes' rows with it.
+
+    Raises:
+        UnknownRun: it had not begun.
+        StateGone: its rows of then were compacted away: a changelog keeps them for an hour at least, and only the last for good.
+    """
+    place = _place(state.workflow, state.workflow.run_changelog(), state.row.run_id)
+    then = (await fold(reader, [place], at_ms))[place].get(state.row.run_id)
+    if not _is_run(then):
+        if (state.row.started_at or 0) > at_ms:
+            raise UnknownRun(f"run {state.row.run_id!r} began at {iso(state.row.started_at or 0)}, after that")
+        raise _gone(state.row.run_id, at_ms)
+    now = await with_nodes(reader, state)
+    found = await with_nodes(reader, RunState(state.workflow, then, {}), at_ms)
+    lost = [node for node, row in now.nodes.items() if node not in found.nodes and _is_before(row, at_ms)]
+    if lost:
+        raise _gone(state.row.run_id, at_ms)
+    return found
+
+
+def _is_before(row: NodeRow, at_ms: int) -> bool:
+    """Say whether a row that is there now must have been there then: rows come with the run's start, at once."""
+    return row.started_at is not None and row.started_at <= at_ms
+
+
+def _gone(run_id: str, at_ms: int) -> StateGone:
+    return StateGone(
+        f"the rows of run {run_id!r} as of {iso(at_ms)} were compacted away: of each row a changelog keeps what is younger than "
+        "an hour, and the last one. Its journals still say what happened"
+    )
+
+
+async def time_at(reader: AIOKafkaConsumer, state: RunState, offset: int) -> int:
+    """Return when the record at an offset of the run's own partition of `{wf}.run` was written; UnknownRun if there is none."""
+    place = _place(state.workflow, run_topic(state.workflow.id), state.row.run_id)
+    begin, end = (await reader.beginning_offsets([place]))[place], (await reader.end_offsets([place]))[place]
+    if not begin <= offset < end:
+        raise UnknownRun(f"{place.topic}/{place.partition} has no offset {offset}: it has {begin} to {end - 1}")
+    reader.assign([place])
+    reader.seek(place, offset)
+    async for record in reading.forever(reader):
+        return int(record.timestamp)
+    raise AssertionError("reading.forever() ends by cancellation alone")
 
 
 async def until_ended(reader: AIOKafkaConsumer, state: RunState) -> str:
@@ -79,11 +127,14 @@ def _place(workflow: Workflow, topic: str, run_id: str) -> TopicPartition:
     return TopicPartition(topic, partition_of(run_id.encode(), workflow.partitions))
 
 
-async def fold(reader: AIOKafkaConsumer, places: list[TopicPartition]) -> dict[TopicPartition, dict[str, Row]]:
-    """Return the rows of changelog partitions as their owners have them."""
+async def fold(
+    reader: AIOKafkaConsumer, places: list[TopicPartition], until_ms: int | None = None
+) -> dict[TopicPartition, dict[str, Row]]:
+    """Return the rows of changelog partitions as their owners have them, or had them at `until_ms`."""
     folds: defaultdict[TopicPartition, ChangelogFold] = defaultdict(ChangelogFold)
     async for record in reading.to_end(reader, places):
-        take(folds[TopicPartition(record.topic, record.partition)], record)
+        if until_ms is None or record.timestamp <= until_ms:
+            take(folds[TopicPartition(record.topic, record.partition)], record)
     return {place: folds[place].rows for place in places}
 
 

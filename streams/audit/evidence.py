@@ -158,7 +158,7 @@ class Evidence:
             _on_run_record(run, record, at)
         else:
             found = cast("NodeRecord", record)
-            if isinstance(found, Refused | ResultReceived | ReviewSubmitted):
+            if isinstance(found, ResultReceived | ReviewSubmitted):
                 run.commands.append(found.source)
                 return
             if isinstance(found, ItemStarted):
@@ -201,7 +201,7 @@ def _on_run_record(run: RunStory, record: RunRecord, at: Position) -> None:
     match record:
         case Started():
             run.starts.append(start_of(record, at))
-        case CancelRequested() | RedriveRequested():
+        case CancelRequested() | RedriveRequested() | Refused():
             run.commands.append(record.source)
         case EpochOpened():
             if all(record.epoch != known.epoch for known, _ in run.opened):

@@ -87,7 +87,11 @@ STORIES: Mapping[str, Story] = {
         CHAIN, [start(), replay(reuse=True), replay(reuse=True)], {"b": answering}, {"b": llm()}
     ),
     "replayed, reusing within a budget": Story(
-        CHAIN, [start(), replay(reuse=True)], {"b": answering}, {"b": llm()}, {"budget": Budget(400, None)}
+        {"b": ()},
+        [start(), replay(reuse=True), replay()],
+        {"b": answering},
+        {"b": llm()},
+        {"budget": Budget(1_000, None)},
     ),
     "replayed, items again": Story(
         CHAIN, [listed("x", "slow"), advance(1), replay(), advance(1)], {"b": picky}, {"b": for_each("b")}

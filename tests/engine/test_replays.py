@@ -81,3 +81,15 @@ def test_a_run_that_is_not_there_is_refused() -> None:
     with played(replay("nobody")) as driver:
         (refused,) = [record for record in journal(driver, "run") if isinstance(record, Refused)]
         assert refused.reason == "there is no such run"
+
+
+def test_a_replay_that_says_nothing_usable_is_a_dead_letter() -> None:
+    with played(start(), replay(reuse="yes"), replay(node="nope"), replay(epoch=-1)) as driver:
+        assert [read.header("penstock.error.kind") for read in driver.read("dead-letter")] == ["control"] * 3
+        assert len(driver.read("output")) == 1
+
+
+def test_one_by_plain_json_needs_nothing_but_the_run() -> None:
+    with played(start()) as driver:
+        driver.pipe("control", {"type": "replay", "run_id": "r1"}, key="r1")
+        assert [read.json["epoch"] > 0 for read in driver.read("output")] == [False, True]
