@@ -59,7 +59,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run began: the first one of a run id counts, for every reader."""
+    """A run began: the first one of a run id counts, for every reader. Nodes `reused` have an end copied from another run: none is launched."""
 
     run_id: str
     input: Json
@@ -70,6 +70,7 @@ class Started:
     source: Position
     source_key: bytes | None
     traceparent: str
+    reused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +512,7 @@ class NodeRow:
     the beginning of the model's last answer that could not be used. `items` is how many items a `for_each` node works on, `item` what one
     of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work; `answered_by`
     where the answer of an external app to the attempt stood. `request_hash` and `prompt_hash` are of what the answer in `output` was
-    asked for; `recorded` is an answer that may be used again.
+    asked for; `recorded` is an answer that may be used again. A `kept` node waits for an end that is copied from another run.
     """
 
     run_id: str
@@ -551,6 +552,7 @@ class NodeRow:
     request_hash: str | None = None
     prompt_hash: str | None = None
     recorded: Recorded | None = None
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,7 @@ NODE_KINDS: Mapping[str, Record] = {
 
 REPLAY = replace(REQUEST, edit=None, replay="nightly", whole=True, reuse=True)
 REPLAYS: Mapping[str, Record] = {
+    "started_2": replace(V1["started"], reused=("classify", "extract")),  # type: ignore[type-var,arg-type,call-arg]
     "succeeded_4": Succeeded(
         "order 7",
         "classify",
@@ -305,6 +306,7 @@ REPLAYS: Mapping[str, Record] = {
         request_hash="cd" * 32,
         prompt_hash="ab" * 32,
         recorded=Recorded("cd" * 32, OUTPUT, "m", "ab" * 32),
+        kept=True,
     ),
     "run_row_4": RunRow(
         "order 7", nodes={"classify": NodeOutcome("success", reused=True)}, redrives=(QueuedRedrive(REPLAY, 4, 9),)

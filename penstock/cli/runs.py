@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from penstock.cli import logs, loops, output, target
+from penstock.cli.asking import patch_of
 from penstock.cli.errors import BadUsage
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
 
@@ -78,6 +81,52 @@ def show(
     output.fields(detail)
     columns = ("node", "status", "attempts", "started_at", "finished_at", "tokens", "cost_usd", "model", "result")
     output.table(columns, [[_cell({"node": node, **of}, column) for column in columns] for node, of in nodes.items()])
+
+
+@app.command()
+def fork(
+    run_id: RunId,
+    start: Annotated[str, typer.Option("--from", metavar="NODE", help="This node and what is below it run anew.")],
+    edit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="A JSON merge patch of {input: ..., NODE: ...}: the input, and outputs taken over."
+        ),
+    ] = None,
+    new_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="The id of the new run; default: a new one.")
+    ] = None,
+    workflow: OfWorkflow = None,
+    bootstrap: Bootstrap = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a new run that takes over what succeeded above a node, and runs from that node on."""
+    from schemas.ids import is_run_id
+
+    patch = patch_of(edit, 'the input and outputs that are taken over, such as {"input": {"n": 1}}')
+    if new_id is not None and not is_run_id(new_id):
+        raise BadUsage(
+            f"--run-id: {new_id!r} is no run id: 1 to 200 printable characters, no '/', no blanks at the ends"
+        )
+    logs.quiet()
+    made = loops.run(_fork(target.config_of(bootstrap), run_id, workflow, start, patch, new_id or uuid4().hex))
+    output.show(made, as_json)
+
+
+async def _fork(
+    config: EngineConfig, run_id: str, workflow_id: str | None, node: str, patch: dict[str, Any] | None, new_id: str
+) -> dict[str, Any]:
+    from penstock.client import connections, forking
+
+    state = await _show(config, run_id, workflow_id, None, is_offset=False)
+    async with connections.reader(config) as reader, connections.producer(config) as producer:
+        found = await forking.fork_of(reader, state, node)
+        unknown = sorted(set(patch or ()) - set(found.sees))
+        if unknown:
+            raise BadUsage(f"--edit: {unknown[0]!r} is not taken over; what is: {', '.join(found.sees)}")
+        now = time.time_ns() // 1_000_000
+        made = await forking.start(producer, state.workflow, found.edited(patch), new_id, now)
+    return {"run_id": made.run_id, "forked_from": run_id, "from": node, "reused": sorted(found.ends)}
 
 
 async def _list(config: EngineConfig, workflow_id: str | None) -> list[RunState]:

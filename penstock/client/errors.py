@@ -5,6 +5,7 @@ PenstockError
  ├── UnknownRun        no such run in any table, or not any more
  ├── AmbiguousRun      two workflows have a run of that id
  ├── NoReview          no review waits at that node
+ ├── NoFork            a run that cannot be forked there
  ├── StateGone         a run's rows of an earlier time were compacted away
  ├── WindowGone        a window that is to be replayed is not whole any more
  └── InUse             topics that are to be deleted while a worker consumes them
@@ -40,6 +41,13 @@ class NoReview(PenstockError):
     """Nobody is asked for a decision there.
 
     Operator action: `penstock review list` shows what waits; it may have been decided, or its time may be over.
+    """
+
+
+class NoFork(PenstockError):
+    """A run that cannot be forked, or not at that node or with that edit.
+
+    Operator action: wait for the run's end, name a node it has, or publish its input again if its state was dropped.
     """
 
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from schemas import headers as names
 from schemas.codec import dumps
-from schemas.headers import headers_of
+from schemas.headers import Headers, headers_of
 from schemas.records import Position
 from topology.naming import control_topic
 
@@ -21,10 +21,11 @@ WINDOW = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A run to be: its id and its input, JSON text."""
+    """A run to be: its id and its input, JSON text; `reused` are nodes whose ends were copied into it."""
 
     run_id: str
     text: str
+    reused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,15 @@ async def publish(producer: AIOKafkaProducer, topic: str, inputs: Sequence[Input
     for first in range(0, len(inputs), WINDOW):
         window = inputs[first : first + WINDOW]
         sent = [
-            await producer.send(
-                topic, i.text.encode(), key=i.run_id.encode(), headers=list(headers_of({names.RUN_ID: i.run_id}))
-            )
+            await producer.send(topic, i.text.encode(), key=i.run_id.encode(), headers=list(_headers(i)))
             for i in window
         ]
         for one, stands in zip(window, await asyncio.gather(*sent), strict=True):
             yield Published(one.run_id, topic, stands.partition, stands.offset)
+
+
+def _headers(i: Input) -> Headers:
+    return headers_of({names.RUN_ID: i.run_id, names.REUSED: ",".join(i.reused) or None})
 
 
 async def command(producer: AIOKafkaProducer, workflow_id: str, run_id: str, body: dict[str, Any]) -> Position:

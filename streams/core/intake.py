@@ -42,6 +42,7 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
         _check_schema(workflow, value)
         digest = _hash_of(value)
         run_id = name_run(plan.run_id_from, record)
+        reused = _reused(plan, record)
     except Poison as why:
         return poison(plan.topic("dead-letter"), plan.id, record, why.kind, str(why))
     started = Started(
@@ -54,6 +55,7 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
         source=record.position,
         source_key=record.key,
         traceparent=header(record.headers, names.TRACEPARENT) or traceparent_of(plan.id, run_id),
+        reused=reused,
     )
     return send(plan.topic("run"), started, "run", 0, 0, started.traceparent)
 
@@ -159,6 +161,15 @@ def name_run(how: RunIdFrom, record: Inbound) -> str:
     if how == "ce_id":
         raise Poison("no_run_id", "the workflow says run_id_from: ce_id, and the record has no such header")
     return run_id_from_position(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _reused(plan: WorkflowPlan, record: Inbound) -> tuple[str, ...]:
+    text = header(record.headers, names.REUSED)
+    reused = tuple(text.split(",")) if text else ()
+    unknown = set(reused) - {node.id for node in plan.nodes}
+    if unknown:
+        raise Poison("reused", f"{names.REUSED} names {min(unknown)!r}, which is no node of the workflow")
+    return reused
 
 
 def _json_of(record: Inbound) -> tuple[str, Any]:

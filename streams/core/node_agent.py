@@ -194,6 +194,7 @@ def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
         started=True,
         traceparent=record.traceparent,
         deadline_at=None if limit is None else record.started_at + limit,
+        kept=context.node.plan.id in record.reused,
     )
     if context.node.plan.reads_input:
         row = _gather(row, INPUT, Gathered("success", record.input))

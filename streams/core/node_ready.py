@@ -23,7 +23,7 @@ def resolve(context: Context, row: NodeRow) -> Transition:
         return Transition(row=row)
     if row.status == "failed" and row.closing:
         return bury(node, row)
-    if row.status != "pending":
+    if row.status != "pending" or row.kept:
         return Transition(row=row)
     if row.last_error is not None:
         return fail(context, row, row.last_error)

@@ -8,19 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from schemas.codec import decode, dumps
-from schemas.headers import CE_ID, CE_TIME, headers_of
-from schemas.ids import ce_id
+from schemas.codec import decode, dumps, encode
+from schemas.headers import CE_ID, CE_TIME, REUSED, headers_of
+from schemas.ids import ce_id, traceparent_of
 from schemas.records import (
     TERMINAL_STATUSES,
     AttemptFailed,
     CallLost,
     EpochOpened,
+    Json,
     LeaseRow,
     LedgerRow,
     NodeRow,
     Row,
     RunRow,
+    Spent,
     Succeeded,
     TimerRow,
     WaiterRow,
@@ -28,6 +30,7 @@ from schemas.records import (
 from streams.core.inbound import Inbound
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome, Usage
 from streams.core.prices import Price
+from streams.core.transition import send
 from streams.engine.attempt import Node
 from streams.engine.log import Outgoing
 from streams.testing import Crash, Read, TopologyTestDriver, answers
@@ -67,9 +70,17 @@ def play(
         driver._crash_at, driver.log.fail_after = None, None
 
 
-def start(run_id: str = "r1", value: Any = None) -> Step:
-    """Return a step that starts a run."""
-    return pipe("input", {"n": 1} if value is None else value, key=run_id)
+def start(run_id: str = "r1", value: Any = None, reused: str | None = None) -> Step:
+    """Return a step that starts a run; a fork, if there are nodes `reused`."""
+    named = {} if reused is None else {REUSED: reused}
+    return pipe("input", {"n": 1} if value is None else value, key=run_id, headers=named)
+
+
+def copied(node: str, run_id: str = "r1", output: str = '{"n":7}') -> Step:
+    """Return a step that copies a node's end into a run, as `penstock runs fork` does."""
+    end = Succeeded(run_id, node, 0, 0, 0, Json(output), Spent(), "m1", 0, 0, reused=True)
+    record = send(node, end, node, 0, 0, traceparent_of("wf", run_id))
+    return pipe(node, encode(end), key=run_id, headers={name: value.decode() for name, value in record.headers})
 
 
 def cancel(run_id: str = "r1") -> Step:

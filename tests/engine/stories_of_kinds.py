@@ -14,6 +14,7 @@ from tests.engine.scripts import (
     answer,
     broken,
     cancel,
+    copied,
     decision,
     doubtful,
     fixed_by_an_edit,
@@ -76,6 +77,10 @@ STORIES: Mapping[str, Story] = {
     "cancelled before what is behind": Story(
         {"b": (), "c": ("b",)}, [start(), cancel(), advance(1)], {"b": flaky(1)}, BEHIND
     ),
+    "forked": Story(CHAIN, [copied("a"), start(reused="a")]),
+    "forked, and the copy is read late": Story(CHAIN, [start(reused="a,b"), copied("b"), copied("a")]),
+    "forked, and replayed": Story(CHAIN, [copied("a"), start(reused="a"), replay()]),
+    "forked, and cancelled without its copy": Story(CHAIN, [start(reused="a"), cancel()]),
     "replayed": Story(CHAIN, [start(), replay()]),
     "replayed from a node on": Story(CHAIN, [start(), replay(node="b")]),
     "replayed after a failure": Story(CHAIN, [start(), replay()], {"b": broken}),

@@ -8,7 +8,7 @@ from typing import Any
 from schemas.codec import decode
 from schemas.records import NodeRecord, Refused, Succeeded
 from streams.testing import TopologyTestDriver
-from tests.engine.scripts import Step, broken, nodes_of, play, replay, start
+from tests.engine.scripts import Step, broken, copied, nodes_of, play, replay, start
 from tests.engine.stories_of_kinds import answering
 from tests.plans import CHAIN, llm, plan_of
 
@@ -93,3 +93,21 @@ def test_one_by_plain_json_needs_nothing_but_the_run() -> None:
     with played(start()) as driver:
         driver.pipe("control", {"type": "replay", "run_id": "r1"}, key="r1")
         assert [read.json["epoch"] > 0 for read in driver.read("output")] == [False, True]
+
+
+def test_a_fork_takes_over_what_was_copied_and_runs_the_rest() -> None:
+    with played(copied("a"), copied("b"), start(reused="a,b")) as driver:
+        assert calls(driver) == {"c": 1}
+        (result,) = driver.read("output")
+        assert {name: node["reused"] for name, node in result.json["nodes"].items()} == {
+            "a": True,
+            "b": True,
+            "c": False,
+        }
+        assert result.json["outputs"]["c"]["saw"]["b"] == {"n": 7}
+
+
+def test_a_fork_of_a_node_there_is_not_is_a_dead_letter() -> None:
+    with played(start(reused="a,nope")) as driver:
+        (letter,) = driver.read("dead-letter")
+        assert (letter.header("penstock.error.kind"), driver.executions) == ("reused", [])
