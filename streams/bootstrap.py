@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from streams.core.compiled import Prices, compile_workflow
+from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
 from streams.errors import ProviderConfigError
@@ -11,14 +14,23 @@ from streams.nodes.resources import Resources
 from topology.plan import WorkflowPlan
 
 
-def engine_of(plan: WorkflowPlan, resources: Resources, config: EngineConfig) -> Engine:
+def engine_of(
+    plan: WorkflowPlan, resources: Resources, config: EngineConfig, instead: Mapping[str, Node] | None = None
+) -> Engine:
     """Return an engine for `plan`, not started; every handler is imported and every provider resolved now.
+
+    `instead` are nodes that others do, by id.
 
     Raises:
         HandlerImportError: a handler that does not import, with file and line.
         ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
     """
-    nodes = {node.id: build(node, plan.id, resources) for node in plan.nodes if node.executes}
+    others = instead or {}
+    nodes = {
+        node.id: others[node.id] if node.id in others else build(node, plan.id, resources)
+        for node in plan.nodes
+        if node.executes
+    }
     return Engine(compile_workflow(plan, prices_of(plan, resources)), nodes, config)
 
 

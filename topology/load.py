@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,13 @@ class Loaded:
         return self.plan
 
 
-def load_workflow(path: Path | str, *, read: Read = read_file, partitions: int = DEFAULT_PARTITIONS) -> Loaded:
-    """Return the workflow in the file at `path`, or all its errors; files are read with `read`."""
+def load_workflow(
+    path: Path | str, *, read: Read = read_file, partitions: int = DEFAULT_PARTITIONS, called: str | None = None
+) -> Loaded:
+    """Return the workflow in the file at `path`, or all its errors; files are read with `read`.
+
+    `called` is the id it gets instead of its own: all of its topics and its group have another name then.
+    """
     path = Path(path)
     try:
         text = read_text(path, read)
@@ -50,11 +55,13 @@ def load_workflow(path: Path | str, *, read: Read = read_file, partitions: int =
     if tree.data is None:
         problems = [Diagnostic(str(path), problem.line, problem.col, problem.message) for problem in tree.problems]
         return _failed(*problems or [Diagnostic(str(path), 1, 1, "the file is empty")])
-    return _load(Place(path, text, tree.marks), tree, read, partitions)
+    return _load(Place(path, text, tree.marks), tree, read, partitions, called)
 
 
-def _load(place: Place, tree: YamlTree, read: Read, partitions: int) -> Loaded:
+def _load(place: Place, tree: YamlTree, read: Read, partitions: int, called: str | None) -> Loaded:
     parsed = parse_spec(tree.data)
+    if called is not None and parsed.spec is not None:
+        parsed = replace(parsed, spec=parsed.spec.model_copy(update={"id": called}))
     graph, graph_findings = build_graph(shapes_of(raw_nodes(tree.data)))
     resources = load_resources(place, read, input_schema_of(tree.data, parsed.spec), parsed.nodes)
     references = check_references(place, graph, parsed.nodes, resources)

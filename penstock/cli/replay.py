@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.cli import logs, loops, output, target
+from penstock.cli import shadow as shadows
 from penstock.cli.asking import agreed, requester
 from penstock.cli.errors import FAILED, BadUsage, say
 from penstock.cli.options import AsJson, Bootstrap, WorkflowId
@@ -51,6 +53,16 @@ def replay(
     reuse: Annotated[
         bool, typer.Option("--reuse-responses", help="Ask no model again what it has answered in the run before.")
     ] = False,
+    shadow: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Run this version beside the present one, on topics of its own; print what differs. Nothing of production changes.",
+        ),
+    ] = None,
+    with_effects: Annotated[
+        bool, typer.Option("--with-effects", help="With --shadow: effects, external nodes and reviews happen, too.")
+    ] = False,
     rate: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="At most N runs a second.")] = None,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="S", help="Stop waiting when nothing has happened for S seconds.")
@@ -67,6 +79,10 @@ def replay(
     """
     if start is None and not run_id and status is None and where is None:
         raise BadUsage("say which runs: --from TIME|OFFSET (such as --from earliest), --run-id, --status or --where")
+    if shadow is not None and (node is not None or reuse or rate is not None):
+        raise BadUsage("--shadow runs whole inputs as fast as they go: not with --node, --reuse-responses or --rate")
+    if with_effects and shadow is None:
+        raise BadUsage("--with-effects belongs to --shadow FILE")
     from penstock.client.replay_plan import Wanted
     from penstock.client.replaying import How
 
@@ -74,8 +90,15 @@ def replay(
     logs.quiet()
     config = target.config_of(bootstrap)
     workflow, states, known = loops.run(_plan(config, workflow_id, wanted, (start, end), again))
+    plan = None if shadow is None else shadows.plan_of(shadow, workflow, known.id)
     left = [state for state in states if state.row.run_id not in known.sent]
     if not _confirmed(left, wanted, known, dry_run=dry_run, yes=yes, as_json=as_json):
+        return
+    if plan is not None:
+        if shadows.run(
+            bootstrap, workflow, plan, states, timeout, with_effects=with_effects, again=again, as_json=as_json
+        ):
+            raise typer.Exit(FAILED)
         return
     how = How(requester(), rate, timeout)
     if loops.run(_replay(config, workflow, left, wanted, known, how, as_json)):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from penstock.client.publishing import Input, publish
 from penstock.client.results import Outcomes, Result
 from penstock.client.workflows import topics_on
 from streams.bootstrap import engine_of
+from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
 from streams.engine.topics import ensure_topics
@@ -29,13 +30,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """What to run, on what, and for how long."""
+    """What to run, on what, and for how long; `instead` are nodes that others do."""
 
     plan: WorkflowPlan
     config: EngineConfig
     inputs: Sequence[Input]
     timeout_s: float
     fresh: bool
+    instead: Mapping[str, Node] = field(default_factory=dict)
 
 
 async def one_go(go: Go, resources: Resources, ended: Callable[[Result], None]) -> list[str]:
@@ -55,7 +57,7 @@ async def one_go(go: Go, resources: Resources, ended: Callable[[Result], None]) 
 
 
 async def _work(go: Go, resources: Resources, outcomes: Outcomes, ended: Callable[[Result], None]) -> None:
-    engine = engine_of(go.plan, resources, go.config)
+    engine = engine_of(go.plan, resources, go.config, go.instead)
     working = asyncio.create_task(engine.run())
     publishing = asyncio.create_task(_publish(go))
     following = asyncio.create_task(_follow(outcomes, ended))

@@ -138,7 +138,7 @@ def _check_kept(found: Sequence[RunState]) -> None:
 
 async def _where(reader: AIOKafkaConsumer, where: Condition, found: Sequence[RunState]) -> tuple[list[RunState], int]:
     """Keep the runs whose input fits; an input without what is asked about does not."""
-    inputs = await _inputs(reader, [state.row for state in found])
+    inputs = await inputs_of(reader, [state.row for state in found])
     kept, unsure = [], 0
     for state in found:
         try:
@@ -149,7 +149,8 @@ async def _where(reader: AIOKafkaConsumer, where: Condition, found: Sequence[Run
     return kept, unsure
 
 
-async def _inputs(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[str, Any]:
+async def inputs_of(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[str, Any]:
+    """Return the input of each run, from the input topic; `WindowGone` if retention has deleted any."""
     at = {(row.source.topic, row.source.partition, row.source.offset): row.run_id for row in rows if row.source}
     places = sorted({TopicPartition(topic, partition) for topic, partition, _ in at})
     found: dict[str, Any] = {}
@@ -160,8 +161,8 @@ async def _inputs(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[str,
     gone = [row.run_id for row in rows if row.run_id not in found]
     if gone:
         raise WindowGone(
-            f"the inputs of {len(gone)} of {len(rows)} runs were deleted by retention, so --where cannot be evaluated on "
-            f"them, as on that of run {gone[0]!r}: narrow the replay with --from"
+            f"the inputs of {len(gone)} of {len(rows)} runs were deleted by retention, that of run {gone[0]!r} "
+            "among them: narrow the replay with --from"
         )
     return found
 

@@ -11,9 +11,7 @@ from penstock.cli.main import app
 from tests.cli.conftest import Cli
 
 LATER = [
-    ["replay", "x"],
     ["console"],
-    ["runs", "fork", "x"],
 ]
 
 
@@ -26,7 +24,19 @@ def test_a_later_command_is_unknown(args: list[str]) -> None:
 
 def test_version_and_help() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout.startswith("penstock ")
-    for command in ("kafka", "check", "describe", "run", "worker", "publish", "consume", "runs", "cancel", "audit"):
+    for command in (
+        "kafka",
+        "check",
+        "describe",
+        "run",
+        "worker",
+        "publish",
+        "consume",
+        "replay",
+        "runs",
+        "cancel",
+        "audit",
+    ):
         answer = CliRunner().invoke(app, [command, "--help"])
         assert answer.exit_code == 0
         assert len(answer.stdout) > 100
