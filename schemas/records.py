@@ -234,7 +234,7 @@ class ModelSwitched:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command that was not carried out, and why."""
+    """A command that was not carried out, and why; `replay` is the id of the replay it was a part of."""
 
     run_id: str
     node: str
@@ -244,6 +244,7 @@ class Refused:
     requested_by: str | None
     refused_at: int
     source: Position
+    replay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

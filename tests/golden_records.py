@@ -283,6 +283,9 @@ REPLAYS: Mapping[str, Record] = {
         reused=True,
     ),
     "redrive_requested_2": REPLAY,
+    "refused_2": Refused(
+        "order 7", "extract", 4, "replay", "expired", None, AT, Position("wf.control", 1, 5), replay="nightly"
+    ),
     "epoch_opened_2": EpochOpened(
         "order 7",
         9,

@@ -54,7 +54,7 @@ class Progress:
         match found:
             case EpochOpened() if found.replay == replay and self.open.get(found.run_id, 0) is None:
                 self.open[found.run_id] = found.epoch
-            case Refused(command=command) if command == REPLAY and self.open.get(found.run_id, 0) is None:
+            case Refused() if found.replay == replay and self.open.get(found.run_id, 0) is None:
                 return self._end(found.run_id, {"epoch": None, "status": "refused", "reason": found.reason})
             case Finished() if self.open.get(found.run_id) == found.epoch:
                 return self._end(found.run_id, {"epoch": found.epoch, "status": found.status})

@@ -149,5 +149,6 @@ def _refuse(plan: WorkflowPlan, request: RedriveRequested, why: str, now: int) -
         request.requested_by,
         now,
         request.source,
+        request.replay,
     )
     return submitted(plan.id, topic, record)
