@@ -41,7 +41,8 @@ export function when(iso, now = new Date()) {
 export function distance(iso, now = Date.now()) {
   if (!iso) return "–";
   const ms = new Date(iso).getTime() - now;
-  const text = duration(Math.floor(Math.abs(ms) / 1000) * 1000);
+  const seconds = Math.floor(Math.abs(ms) / 1000);
+  const text = seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
   if (Math.abs(ms) < 1000) return "now";
   return ms > 0 ? `in ${text}` : `${text} ago`;
 }

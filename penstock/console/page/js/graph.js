@@ -3,6 +3,7 @@ import { Graph, layout } from "../vendor/dagre.esm.js";
 import { h } from "./dom.js";
 
 const HEIGHT = 50;
+const MARGIN = 8;
 const placed = new Map();
 
 /** Return where nodes and edges stand; the same structure is laid out once. */
@@ -14,17 +15,23 @@ function place(dag, direction) {
 
 function compute(dag, direction) {
   const graph = new Graph();
-  graph.setGraph({ rankdir: direction, nodesep: 22, ranksep: direction === "LR" ? 48 : 34, marginx: 6, marginy: 6 });
+  graph.setGraph({ rankdir: direction, nodesep: 22, ranksep: direction === "LR" ? 48 : 34 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of dag.nodes) graph.setNode(node.id, { width: widthOf(node), height: HEIGHT });
   for (const edge of merged(dag.edges)) graph.setEdge(edge.from, edge.to, { kind: edge.kind });
   layout(graph);
-  const { width, height } = graph.graph();
-  return {
-    width, height,
-    nodes: new Map(dag.nodes.map((node) => [node.id, graph.node(node.id)])),
-    edges: graph.edges().map((edge) => ({ from: edge.v, to: edge.w, ...graph.edge(edge) })),
-  };
+  const nodes = new Map(dag.nodes.map((node) => [node.id, graph.node(node.id)]));
+  const edges = graph.edges().map((edge) => ({ from: edge.v, to: edge.w, ...graph.edge(edge) }));
+  return { nodes, edges, ...bounds([...nodes.values()], edges) };
+}
+
+/** Return the box that holds all nodes and all bends of edges: dagre's own size leaves the bends out. */
+function bounds(nodes, edges) {
+  const points = edges.flatMap((edge) => edge.points);
+  const xs = [...points.map(({ x }) => x), ...nodes.flatMap(({ x, width }) => [x - width / 2, x + width / 2])];
+  const ys = [...points.map(({ y }) => y), ...nodes.flatMap(({ y, height }) => [y - height / 2, y + height / 2])];
+  const [left, top] = [Math.min(...xs) - MARGIN, Math.min(...ys) - MARGIN];
+  return { left, top, width: Math.max(...xs) + MARGIN - left, height: Math.max(...ys) + MARGIN - top };
 }
 
 /** One line between two nodes is enough: a control edge says more than a data edge. */
@@ -38,7 +45,7 @@ function merged(edges) {
 }
 
 function widthOf(node) {
-  return Math.max(132, node.id.length * 8.2 + 30, subtitle(node).length * 6.3 + 30);
+  return Math.max(168, node.id.length * 8.2 + 30, subtitle(node).length * 6.3 + 30);
 }
 
 function subtitle(node) {
@@ -50,10 +57,9 @@ function subtitle(node) {
  * ([state, share] of a bar at its foot); `edge(from, to)` says "taken", "next" or "".
  */
 export function drawDag(dag, { label, look, edge = () => "" }) {
-  const narrow = innerWidth < 760;
-  const at = place(dag, narrow ? "TB" : "LR");
+  const at = place(dag, innerWidth < 760 ? "TB" : "LR");
   return h("div", { class: "dag", key: "dag" },
-    h("svg", { width: at.width, height: at.height, viewBox: `0 0 ${at.width} ${at.height}`, role: "group", "aria-label": label },
+    h("svg", { width: at.width, height: at.height, viewBox: `${at.left} ${at.top} ${at.width} ${at.height}`, style: { "min-width": `${Math.round(at.width * 0.62)}px` }, role: "group", "aria-label": label },
       h("defs", {}, h("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, h("path", { class: "tip", d: "M0 0.8 7 4 0 7.2z" }))),
       at.edges.map((line) => h("path", { class: `edge ${line.kind === "data" ? "data" : ""} ${edge(line.from, line.to)}`, key: `${line.from} ${line.to}`, d: curve(line.points), "marker-end": "url(#tip)", "aria-hidden": "true" })),
       dag.nodes.map((node) => drawNode(node, at.nodes.get(node.id), look(node)))));

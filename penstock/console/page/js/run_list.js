@@ -7,6 +7,7 @@ import { go, to } from "./route.js";
 
 const STATUSES = ["running", "success", "failed", "stopped", "cancelled"];
 const NODE_STATUSES = ["running", "waiting", "success", "failed", "skipped", "cancelled", "pending"];
+const MORE = ["after", "before", "min_cost", "max_cost"];
 const FILTERS = ["workflow", "status", "node", "node_status", "q", "after", "before", "min_cost", "max_cost"];
 
 /** Load a page of runs for a query of the address. */
@@ -39,10 +40,11 @@ function drawFilters(query, place, nodes, workflows) {
     field("Status", select("status", query.status ?? "", [...any, ...STATUSES.map((one) => [one, one])], change("status"))),
     nodes.length ? field("Node", select("node", query.node ?? "", [...any, ...nodes.map((id) => [id, id])], change("node"))) : null,
     query.node ? field("Node is", select("node_status", query.node_status ?? "", [...any, ...NODE_STATUSES.map((one) => [one, one])], change("node_status"))) : null,
-    field("Started after", typed("after", "datetime-local", { step: 1 })),
-    field("Started before", typed("before", "datetime-local", { step: 1 })),
-    field("Cost from $", typed("min_cost", "number", { min: 0, step: "any" })),
-    field("Cost to $", typed("max_cost", "number", { min: 0, step: "any" })));
+    h("details", { open: MORE.some((name) => query[name]) }, h("summary", {}, "Time and cost"), h("div", { class: "more" },
+      field("Started after", typed("after", "datetime-local", { step: 1 })),
+      field("Started before", typed("before", "datetime-local", { step: 1 })),
+      field("Cost from $", typed("min_cost", "number", { min: 0, step: "any" })),
+      field("Cost to $", typed("max_cost", "number", { min: 0, step: "any" })))));
 }
 
 let typing = null;

@@ -101,7 +101,7 @@ function figures(run) {
 
 function look(node, { href, current }) {
   if (!node) return { state: "pending", now: "", href, current };
-  const attempts = node.attempts > 1 ? ` · ${node.attempts} attempts` : "";
+  const attempts = node.attempts > 1 ? ` · ${node.attempts}×` : "";
   const took = node.started_at && node.finished_at ? ` · ${duration(new Date(node.finished_at) - new Date(node.started_at))}` : "";
   return { state: node.status, now: `${node.status}${took}${attempts}`, href, current };
 }

@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { distance, duration, money, number, percent } from "../format.js";
-import { empty, head, panel, state } from "../parts.js";
+import { empty, head, panel } from "../parts.js";
 import { to } from "../route.js";
 
 const ORDER = ["success", "failed", "stopped", "cancelled", "running"];
@@ -48,7 +48,7 @@ function row(one) {
   return h("tr", { key: one.id },
     h("td", {}, h("a", { class: "cover", href: to(["workflows", one.id]) }, one.id), h("div", { class: "tiny muted" }, [one.version ? `version ${one.version}` : null, `${one.nodes.length} nodes`].filter(Boolean).join(" · "))),
     h("td", {}, share(one.runs)),
-    h("td", { class: "num" }, one.runs.running ? state("running") : null, " ", number(one.runs.running)),
+    h("td", { class: "num" }, h("span", { class: one.runs.running ? "state" : null, "data-state": "running" }, number(one.runs.running))),
     h("td", { class: "num" }, percent(one.success_ratio)),
     h("td", { class: "num nowrap" }, duration(one.duration_ms?.p50)),
     h("td", { class: "num nowrap" }, duration(one.duration_ms?.p95)),
