@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     keep_raw: bool = True
+    console_token: SecretStr | None = Field(None, min_length=1)
     config_file: Path | None = None
 
     @classmethod
@@ -134,7 +135,9 @@ def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         raise SettingsError(f"{path}: not TOML: {error}") from None
     unknown = sorted(set(values) - {"bootstrap", "home", "keep_raw", "providers"})
     if unknown:
-        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers")
+        raise SettingsError(
+            f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers"
+        )
     return path, values
 
 

@@ -13,6 +13,7 @@ from penstock.cli import (
     audit,
     cancel,
     check,
+    console,
     consume,
     dead_letter,
     describe,
@@ -50,6 +51,7 @@ app.command()(providers.providers)
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
+app.command()(console.console)
 
 
 def _print_version(wanted: bool) -> None:

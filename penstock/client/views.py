@@ -14,7 +14,7 @@ from streams.core.result import usage_of
 def summary_of(state: RunState) -> dict[str, Any]:
     """Return a line of `runs list`."""
     row = state.row
-    spent = sum((outcome.spent for outcome in row.nodes.values()), Spent())
+    spent = spent_of(row)
     return {
         "run_id": row.run_id,
         "workflow_id": state.workflow.id,
@@ -23,7 +23,7 @@ def summary_of(state: RunState) -> dict[str, Any]:
         "status": row.status,
         "started_at": _iso(row.started_at),
         "finished_at": _iso(row.finished_at),
-        "duration_ms": _duration(row),
+        "duration_ms": duration_of(row),
         "usage": usage_of(spent),
         "cost_usd": spent.cost_usd,
     }
@@ -75,6 +75,12 @@ def _iso(ms: int | None) -> str | None:
     return None if ms is None else iso(ms)
 
 
-def _duration(row: RunRow) -> int | None:
+def spent_of(row: RunRow) -> Spent:
+    """Return what all nodes of a run used."""
+    return sum((outcome.spent for outcome in row.nodes.values()), Spent())
+
+
+def duration_of(row: RunRow) -> int | None:
+    """Return how many milliseconds the run's last epoch took, None while it runs."""
     began = row.started_at if row.epoch_started_at is None else row.epoch_started_at
     return None if row.finished_at is None or began is None else row.finished_at - began

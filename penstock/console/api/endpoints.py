@@ -1,0 +1,167 @@
+"""Every endpoint of the API: the index of this room."""
+
+from __future__ import annotations
+
+from penstock.console.api import changing, reading, requests, sessions, shapes
+from penstock.console.api.changing import IDEMPOTENCY_KEY
+from penstock.console.api.endpoint import EVENTS, Endpoint, Header
+from penstock.console.api.stream import stream
+
+_KEY = Header(
+    IDEMPOTENCY_KEY,
+    "^[!-~]{1,200}$",
+    "Names this request: sent again with the same body it starts no second run, with another body it is refused.",
+)
+_LAST = Header(
+    "Last-Event-ID", "^[0-9]{1,18}$", "The id of the last event that was received: the stream goes on after it."
+)
+
+ENDPOINTS = (
+    Endpoint("GET", "/v1/session", "Is this request known?", sessions.show, shapes.Session, public=True),
+    Endpoint(
+        "POST",
+        "/v1/session",
+        "Get a cookie for the token, for the page",
+        sessions.begin,
+        None,
+        204,
+        body=requests.Login,
+        problems=(401, 403),
+        public=True,
+    ),
+    Endpoint("DELETE", "/v1/session", "Give the cookie back", sessions.end, None, 204, problems=(403,), public=True),
+    Endpoint("GET", "/v1/status", "How the read model stands", reading.status, shapes.Status),
+    Endpoint("GET", "/v1/workflows", "All workflows and how they go", reading.all_workflows, shapes.Workflows),
+    Endpoint(
+        "GET",
+        "/v1/workflows/{workflow_id}",
+        "A workflow with its graph",
+        reading.one_workflow,
+        shapes.WorkflowDetail,
+        problems=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/workflows/{workflow_id}/runs",
+        "Start a run: publish its input",
+        changing.start_run,
+        shapes.PublishedRun,
+        202,
+        body=requests.NewRun,
+        headers=(_KEY,),
+        problems=(404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/runs",
+        "Runs, the newest first",
+        reading.list_runs,
+        shapes.Runs,
+        query=requests.RunsAsked,
+        problems=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/runs/{run_id}",
+        "A run with all that is recorded of it",
+        reading.one_run,
+        shapes.RunDetail,
+        query=requests.OfWorkflow,
+        problems=(404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/runs/{run_id}/stream",
+        "Follow a run: `token`, `node` and `done` events",
+        stream,
+        None,
+        also=(204,),
+        query=requests.StreamAsked,
+        headers=(_LAST,),
+        problems=(404, 409),
+        media_type=EVENTS,
+    ),
+    Endpoint(
+        "POST",
+        "/v1/runs/{run_id}/cancel",
+        "Cancel a run",
+        changing.cancel,
+        shapes.Cancelling,
+        202,
+        query=requests.OfWorkflow,
+        problems=(404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/dead-letters",
+        "Dead letters, the newest first",
+        reading.list_letters,
+        shapes.Letters,
+        query=requests.LettersAsked,
+        problems=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/dead-letters/groups",
+        "Dead letters by cause",
+        reading.letter_groups,
+        shapes.LetterGroups,
+        query=requests.LetterGroupsAsked,
+        problems=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/dead-letters/{workflow_id}/{partition}/{offset}",
+        "A dead letter with what led to it",
+        reading.one_letter,
+        shapes.LetterDetail,
+        problems=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/dead-letters/redrive",
+        "Send dead letters back",
+        changing.redrive,
+        shapes.RedriveOutcomes,
+        body=requests.Redrive,
+        problems=(404,),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/reviews",
+        "Reviews that wait, the one due first at the top",
+        reading.waiting,
+        shapes.Reviews,
+        query=requests.OfWorkflow,
+        problems=(404,),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/reviews/{run_id}/{node}",
+        "Decide on a review",
+        changing.decide,
+        shapes.DecisionOutcome,
+        also=(202,),
+        query=requests.OfWorkflow,
+        body=requests.Decision,
+        problems=(404, 409),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/replays",
+        "Replays and how far they are",
+        reading.list_replays,
+        shapes.Replays,
+        query=requests.OfWorkflow,
+        problems=(404,),
+    ),
+    Endpoint("GET", "/v1/shadows", "Shadows whose topics are there", reading.list_shadows, shapes.Shadows),
+    Endpoint(
+        "GET",
+        "/v1/shadows/{shadow_id}",
+        "A shadow with a line per run",
+        reading.one_shadow,
+        shapes.ShadowDetail,
+        problems=(404,),
+    ),
+)

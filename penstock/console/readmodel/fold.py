@@ -1,0 +1,108 @@
+"""Folding a batch: everything it says and the places up to which it was read, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from penstock.client.results import result_in
+from penstock.console.readmodel.changes import Changes
+from penstock.console.readmodel.journals import take_journal
+from penstock.console.readmodel.letters import refresh, take_letters
+from penstock.console.readmodel.rows import take_rows
+from penstock.console.readmodel.sources import Source
+from schemas.codec import loads
+
+Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+
+_MOVE = """insert into places values (?, ?, ?, ?, ?, ?) on conflict do update set
+    next_offset = excluded.next_offset, last_timestamp = excluded.last_timestamp, owner_epoch = excluded.owner_epoch"""
+
+
+class OtherTopic(Exception):
+    """A topic is not the one that was folded: it was deleted and made anew."""
+
+    def __init__(self, workflow: str) -> None:
+        super().__init__(workflow)
+        self.workflow = workflow
+
+
+def fold(db: sqlite3.Connection, sources: Mapping[str, Source], batch: Batch) -> Changes:
+    """Fold a batch and return what it changed; raise `OtherTopic`, having changed nothing, where offsets went back."""
+    changes = Changes()
+    with db:
+        for place, records in batch.items():
+            if records:
+                _take(db, sources[place.topic], place, records, changes)
+        refresh(db, list(changes.runs), changes)
+        if changes:
+            db.execute("update meta set value = value + 1 where name = 'version'")
+        changes.version = db.execute("select value from meta where name = 'version'").fetchone()[0]
+    return changes
+
+
+def _take(
+    db: sqlite3.Connection,
+    source: Source,
+    place: TopicPartition,
+    records: Sequence[ConsumerRecord],
+    changes: Changes,
+) -> None:
+    known = db.execute("select * from places where topic = ? and partition = ?", tuple(place)).fetchone()
+    if known is not None and records[0].offset < known["next_offset"]:
+        raise OtherTopic(source.workflow)
+    owner_epoch = 0 if known is None else known["owner_epoch"]
+    match source.kind:
+        case "run rows" | "node rows" | "other rows":
+            owner_epoch = take_rows(db, source, records, owner_epoch, changes)
+        case "journal":
+            take_journal(db, source, records, changes)
+        case "letters":
+            take_letters(db, source, records, changes)
+        case "results":
+            _take_results(db, source, records, changes)
+        case "control":
+            _take_commands(db, source, records, changes)
+    last = records[-1]
+    db.execute(_MOVE, (*place, source.workflow, last.offset + 1, last.timestamp, owner_epoch))
+
+
+def _take_results(db: sqlite3.Connection, source: Source, records: Sequence[ConsumerRecord], changes: Changes) -> None:
+    for record in records:
+        result = result_in(record)
+        if result is None or not isinstance(result.get("run_id"), str) or not isinstance(result.get("epoch"), int):
+            continue
+        values = (source.workflow, result["run_id"], result["epoch"], record.value.decode(errors="replace"))
+        db.execute("insert or ignore into results values (?, ?, ?, ?)", values)
+        changes.run(source.workflow, result["run_id"])
+
+
+def _take_commands(db: sqlite3.Connection, source: Source, records: Sequence[ConsumerRecord], changes: Changes) -> None:
+    """Note the commands of replays; what became of any command stands in the journals."""
+    for record in records:
+        try:
+            said = loads(record.value or b"")
+        except ValueError:
+            continue
+        if not isinstance(said, dict) or said.get("type") != "replay" or not isinstance(said.get("replay"), str):
+            continue
+        run_id = said.get("run_id")
+        if not isinstance(run_id, str):
+            continue
+        of = (source.workflow, said["replay"], run_id)
+        db.execute("insert or ignore into replays (workflow, replay_id, run_id) values (?, ?, ?)", of)
+        began, by, node = said.get("began_at"), said.get("requested_by"), said.get("node")
+        db.execute(
+            "update replays set sent = 1, began_at = ?, requested_by = ?, node = ?, reuse = ? "
+            "where workflow = ? and replay_id = ? and run_id = ?",
+            (
+                began if isinstance(began, int) else record.timestamp,
+                by if isinstance(by, str) else None,
+                node if isinstance(node, str) else None,
+                said.get("reuse") is True,
+                *of,
+            ),
+        )
+        changes.of(source.workflow, "replays")

@@ -1,0 +1,94 @@
+"""The SQLite file of the read model: opening it, making it anew when it is of another version, and forgetting a workflow."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib import resources
+from pathlib import Path
+
+from streams.errors import PenstockError
+
+SCHEMA_VERSION = 1
+BUSY_MS = 10_000
+_TABLES = ("places", "runs", "nodes", "rows", "edges", "results", "letters", "replays", "events")
+
+
+class ConsoleInUse(PenstockError):
+    """Another console has the read model of this home open.
+
+    Operator action: use that one, or give this one a home of its own with PENSTOCK_HOME.
+    """
+
+
+class Store:
+    """The read model's file. One writer at a time, any number of readers beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = _locked(path.with_suffix(".lock"))
+        self.writer = _opened(path)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that sees one state of the model and cannot change it."""
+        with closing(_connect(self.path)) as connection:
+            connection.execute("pragma query_only = on")
+            connection.execute("begin")
+            yield connection
+
+    def forget(self, workflow: str) -> None:
+        """Drop everything of a workflow: its topics are gone, or are others of the same name."""
+        with self.writer as db:
+            db.execute("delete from texts where rowid in (select id from journal where workflow = ?)", (workflow,))
+            for table in ("journal", *_TABLES):
+                db.execute(f"delete from {table} where workflow = ?", (workflow,))  # noqa: S608 - our own names
+            db.execute("delete from workflows where id = ?", (workflow,))
+
+    def close(self) -> None:
+        """Close the writer and let another console have the file."""
+        self.writer.close()
+        self._lock.close()
+
+
+def _locked(path: Path):  # type: ignore[no-untyped-def]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConsoleInUse(
+            f"another console has the read model of {str(path.parent)!r} open: use that one, or set PENSTOCK_HOME"
+        ) from None
+    return file
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open the file; one of another version, or none at all, is made anew: it is a fold, nothing is lost."""
+    if path.exists() and not _is_current(path):
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+    connection = _connect(path)
+    if connection.execute("pragma user_version").fetchone()[0] != SCHEMA_VERSION:
+        connection.execute("pragma journal_mode = wal")
+        schema = (resources.files("penstock.console.readmodel") / "schema.sql").read_text()
+        connection.executescript(f"begin;{schema};pragma user_version = {SCHEMA_VERSION};commit;")
+    return connection
+
+
+def _is_current(path: Path) -> bool:
+    try:
+        with closing(_connect(path)) as connection:
+            return bool(connection.execute("pragma user_version").fetchone()[0] == SCHEMA_VERSION)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("pragma synchronous = normal")  # a crash may take the last batches: they are folded again
+    return connection
