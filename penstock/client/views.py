@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.client.runs import RunState
 from schemas.codec import loads
-from schemas.records import TERMINAL_STATUSES, NodeOutcome, NodeRow, RunRow, Spent
+from schemas.records import TERMINAL_STATUSES, NodeOutcome, NodeRow, NodeStatus, RunRow, Spent
 from streams.core.dead_letter import iso
 from streams.core.result import usage_of
 
@@ -52,11 +52,12 @@ def _started(state: RunState, node: str) -> int | None:
 def _node(outcome: NodeOutcome | None, row: NodeRow | None) -> dict[str, Any]:
     """Join what the run knows of a node (it has the last word on how it ended) with the node's own row."""
     outcome, row = outcome or NodeOutcome(), row or NodeRow("")
-    ended = outcome.status in TERMINAL_STATUSES
+    status = status_of(outcome.status, outcome.epoch, row.status, row.epoch)
+    ended = status in TERMINAL_STATUSES
     error = outcome.error if ended else row.last_error or outcome.error
     output = row.output if row.output is not None else outcome.output
     return {
-        "status": outcome.status if ended else row.status,
+        "status": status,
         "epoch": max(outcome.epoch, row.epoch),
         "attempts": max(row.attempt, outcome.attempts),
         "error": None if error is None else {"kind": error.kind, "message": error.message},
@@ -69,6 +70,13 @@ def _node(outcome: NodeOutcome | None, row: NodeRow | None) -> dict[str, Any]:
         "idempotency_key": row.idempotency_key,
         "output": None if output is None else loads(output),
     }
+
+
+def status_of(outcome: NodeStatus, outcome_epoch: int, own: NodeStatus, own_epoch: int) -> NodeStatus:
+    """Return how a node stands: by the later epoch; within one the run has the last word on how it ended, the node's own row on the rest."""
+    if own_epoch != outcome_epoch:
+        return own if own_epoch > outcome_epoch else outcome
+    return outcome if outcome in TERMINAL_STATUSES else own
 
 
 def _iso(ms: int | None) -> str | None:

@@ -6,13 +6,17 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from aiokafka import AIOKafkaProducer
 
 from penstock.client import connections
+from penstock.client.errors import UnknownRun
+from penstock.client.runs import RunState
 from penstock.console.api.problems import Refused
 from penstock.console.idempotency import Recent
+from penstock.console.queries.run_detail import find_run
 from penstock.console.readmodel.follow import Follower
 from penstock.console.readmodel.hub import Hub
 from penstock.console.readmodel.store import Store
@@ -22,6 +26,8 @@ T = TypeVar("T")
 
 READY_WITHIN_S = 20.0
 """How long a question waits for a read model that is being made; then the answer says so."""
+STARTED_WITHIN_S = 10.0
+"""How long a run that was published here is waited for."""
 STREAMS = 256
 """Streams at once: each has a reader of its own."""
 
@@ -67,6 +73,26 @@ class Console:
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         with self.store.reading() as db:
             return question(db)
+
+    async def run(self, run_id: str, workflow: str | None) -> RunState:
+        """Return a run; one that was published here is waited for: it is there once a worker has taken it up.
+
+        Raises:
+            UnknownRun: there is none.
+            UnknownWorkflow: nor a workflow of that id.
+            Ambiguous: two workflows have one.
+        """
+        question = partial(find_run, run_id=run_id, workflow=workflow)
+        clock = asyncio.get_running_loop()
+        last = clock.time() + STARTED_WITHIN_S
+        with self.hub.listening() as listener:
+            while True:
+                try:
+                    return await self.ask(question)
+                except UnknownRun:
+                    if not self.recent.is_published(run_id) or clock.time() > last or self.hub.closing.is_set():
+                        raise
+                await listener.next(1)
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:

@@ -27,10 +27,21 @@ class Asked:
 
 
 class Recent:
-    """What was asked for lately, by workflow and key or run id."""
+    """What was asked for lately, by workflow and key or run id; and the ids of runs that were published here, not long ago."""
 
     def __init__(self) -> None:
         self._asked: OrderedDict[tuple[str, str], Asked] = OrderedDict()
+        self._published: OrderedDict[str, None] = OrderedDict()
+
+    def publish(self, run_id: str) -> None:
+        """Note a run that will be there in a moment."""
+        self._published[run_id] = None
+        if len(self._published) > REMEMBERED:
+            self._published.popitem(last=False)
+
+    def is_published(self, run_id: str) -> bool:
+        """Say whether a run was published here."""
+        return run_id in self._published
 
     def of(self, workflow: str, name: str) -> Asked:
         """Return what is remembered under a name."""

@@ -64,6 +64,7 @@ async def start_run(call: Call) -> Response:
                     offset=stands.offset,
                 )
     assert asked.answer is not None  # noqa: S101 - one input, one answer
+    call.console.recent.publish(run_id)
     return _accepted(asked.answer, repeated=False)
 
 
@@ -116,8 +117,7 @@ async def cancel(call: Call) -> BaseModel:
 
 
 async def _state(call: Call) -> RunState:
-    of = {"run_id": call.path["run_id"], "workflow": call.query.workflow}
-    return await call.console.ask(partial(run_detail.find_run, **of))
+    return await call.console.run(call.path["run_id"], call.query.workflow)
 
 
 # ---- redrive --------------------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ async def list_runs(call: Call) -> BaseModel:
 
 async def one_run(call: Call) -> BaseModel:
     """Return a run."""
-    of = {"run_id": call.path["run_id"], "workflow": call.query.workflow}
-    return await call.console.ask(partial(run_detail.run_detail, **of))
+    state = await call.console.run(call.path["run_id"], call.query.workflow)
+    return await call.console.ask(partial(run_detail.run_detail, run_id=state.row.run_id, workflow=state.workflow.id))
 
 
 async def list_letters(call: Call) -> BaseModel:

@@ -60,8 +60,7 @@ async def stream(call: Call) -> Response:
     last = call.request.headers.get("last-event-id") or call.query.last_event_id
     if last is not None and not (last.isascii() and last.isdigit() and len(last) <= 18):
         raise Refused(422, "Last-Event-ID: not the id of an event of this stream")
-    of = {"run_id": call.path["run_id"], "workflow": call.query.workflow}
-    state = await call.console.ask(partial(run_detail.find_run, **of))
+    state = await call.console.run(call.path["run_id"], call.query.workflow)
     at = At.of(last)
     if state.row.status != "running" and last is not None:
         ahead = await call.console.ask(partial(_ahead, state=state, told=at.told))

@@ -21,7 +21,7 @@ from schemas.records import RunRow
 _KEY = ("started_at", "workflow", "run_id")
 _REACHED = "('running', 'waiting', 'success', 'failed', 'cancelled')"
 _MATCHING = """(r.workflow, r.run_id) in (select j.workflow, j.run_id from texts t join journal j on j.id = t.rowid
-    where t.text like ? and instr(lower(t.text), lower(?)))"""
+    where t.text like ? and instr(t.text, ?))"""
 """`like` finds candidates by the index (its wildcards may find too many), `instr` keeps those that hold the text itself."""
 
 
@@ -53,7 +53,7 @@ def _conditions(asked: RunsAsked) -> Iterator[tuple[str, list[Any]]]:
     if asked.node is not None or asked.node_status is not None:
         yield _at_node(asked)
     if asked.q:
-        yield _MATCHING, [f"%{asked.q}%", asked.q]
+        yield _MATCHING, [f"%{asked.q.casefold()}%", asked.q.casefold()]
     if asked.started_after is not None:
         yield "r.started_at >= ?", [_ms(asked.started_after)]
     if asked.started_before is not None:

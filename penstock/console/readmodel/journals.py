@@ -71,7 +71,7 @@ def _take(
         return  # a crash had it written twice
     text = _text_of(found)
     if text is not None:
-        db.execute("insert into texts (rowid, text) values (?, ?)", (cursor.lastrowid, text))
+        db.execute("insert into texts (rowid, text) values (?, ?)", (cursor.lastrowid, text.casefold()))
     _follow_replay(db, source.workflow, found, changes)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
-from penstock.client.views import duration_of, spent_of
+from penstock.client.views import duration_of, spent_of, status_of
 from penstock.console.readmodel.changes import Changes
 from penstock.console.readmodel.sources import Source
 from schemas.codec import encode
-from schemas.records import TERMINAL_STATUSES, LedgerRow, NodeRow, Row, RunRow, TimerRow
+from schemas.records import LedgerRow, NodeRow, Row, RunRow, TimerRow
 from streams.core.changelog import ChangelogFold
 from streams.engine.restore import take
 from topology.plan import INPUT
@@ -130,12 +130,12 @@ def _change_node(db: sqlite3.Connection, workflow: str, run_id: str, node: str, 
     found = db.execute("select * from nodes where workflow = ? and run_id = ? and node = ?", of).fetchone()
     before = {name: found[name] for name in _NODE} if found else dict(_NODE)
     after = {**before, **changed}
-    # The run has the last word on how a node ended, as in `runs show`.
-    ended = after["outcome"] in TERMINAL_STATUSES
-    after["status"] = after["outcome"] if ended else after["own_status"] or "pending"
+    after["status"] = status_of(
+        after["outcome"] or "pending", after["outcome_epoch"], after["own_status"] or "pending", after["own_epoch"]
+    )
     after["epoch"] = max(after["own_epoch"], after["outcome_epoch"])
     after["attempts"] = max(after["own_attempts"], after["outcome_attempts"])
-    if ended:
+    if after["status"] != "waiting":
         after["review_hash"] = None
     if after != before or found is None:
         marks = ", ".join("?" * (3 + len(_NODE)))

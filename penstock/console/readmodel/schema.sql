@@ -91,7 +91,7 @@ create table journal (                      -- every record of the journals, eac
 create index journal_by_run on journal (workflow, run_id);
 create index journal_by_spending on journal (workflow, spent_at) where spent_at is not null;
 
-create virtual table texts using fts5 (text, tokenize = 'trigram', detail = 'none'); -- rowid: journal.id
+create virtual table texts using fts5 (text, tokenize = 'trigram', detail = 'none'); -- rowid: journal.id; case folded
 
 create table results (
     workflow text not null,
