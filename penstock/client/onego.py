@@ -67,7 +67,7 @@ async def _work(go: Go, resources: Resources, outcomes: Outcomes, ended: Callabl
     except TimeoutError:
         pass
     finally:
-        await _put_away(engine, working, publishing, following)
+        await put_away(engine, working, publishing, following)
 
 
 async def _publish(go: Go) -> None:
@@ -97,7 +97,7 @@ def raise_of(task: asyncio.Task[Any]) -> None:
     task.result()
 
 
-async def _put_away(engine: Engine, working: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+async def put_away(engine: Engine, working: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
     """Stop the worker in good order; what was raised while it stopped is no news any more, but logged."""
     engine.stop()
     for task in others:

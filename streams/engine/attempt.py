@@ -92,6 +92,7 @@ def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, end
             output=output,
             first_token_ms=outcome.first_token_ms,
             request_hash=outcome.request_hash,
+            reused=outcome.reused,
             **same,  # type: ignore[arg-type]
         )
     doubtful = None if outcome.output is None else _written(outcome.output)
