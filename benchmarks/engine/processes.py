@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Held:
 async def held(bootstrap: str, workflow: str, data: Path) -> Held:
     """Return what the topics of `workflow` hold; `data` is the broker's folder."""
     ours = (f"{workflow}.", f"penstock.{workflow}-")
-    logs = [log for log in data.rglob("*.log") if log.parent.name.startswith(ours)]
+    logs = await asyncio.to_thread(lambda: [log for log in data.rglob("*.log") if log.parent.name.startswith(ours)])
     places = {TopicPartition(topic, int(p)) for topic, _, p in (log.parent.name.rpartition("-") for log in logs)}
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()

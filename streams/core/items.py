@@ -7,10 +7,11 @@ has gathered, and itself. While the parent does not wait for items any more, not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
     TERMINAL_STATUSES,

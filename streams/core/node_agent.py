@@ -6,9 +6,8 @@ not, `node_attempts` makes its attempts, `node_end` ends it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     STATUS_OF,
     TERMINAL,

@@ -5,11 +5,10 @@ What opens a further epoch is in `run_epochs`.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from schemas.chain import head_of, record_hash
 from schemas.codec import decode as decode_record
 from schemas.codec import encode
+from schemas.quick import replace
 from schemas.records import (
     STATUS_OF,
     TERMINAL,

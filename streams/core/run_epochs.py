@@ -8,9 +8,9 @@ read back from `{wf}.run`, for the node agents and for this one alike.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from schemas.codec import decode
+from schemas.quick import replace
 from schemas.records import EpochOpened, NodeOutcome, QueuedRedrive, RedriveRequested, Refused, RunRow
 from streams.core.submissions import EXPIRED, submitted
 from streams.core.timer_agent import deadline_timer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
+from schemas.quick import replace
 from schemas.records import NodeRow, Row
 from streams.core.transition import Send
 from streams.engine.allowance import patience_ms

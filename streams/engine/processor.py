@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast, get_args
 
 from schemas import codec
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
     DayRow,
