@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos drills failures bench-restore bench-engine clean
+.PHONY: help install demo test lint format chaos drills failures replays bench-restore bench-engine clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ drills: $(STAMP) ## Kill workers, kill the broker, freeze a worker, restart work
 failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a budget too small, from outside
 	@set -e; $(BIN)/python -m benchmarks.failures outage; $(BIN)/python -m benchmarks.failures budget --runs 1000; \
 	for scenario in malformed mixed; do $(BIN)/python -m benchmarks.failures $$scenario; done
+
+replays: $(STAMP) ## Replay and shadow a thousand runs, kill a replay, look at runs of the past: from outside
+	@set -e; for scenario in reuse shadow killed travel; do $(BIN)/python -m benchmarks.replays $$scenario; done
 
 bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 	$(BIN)/python -m benchmarks.restore

@@ -112,7 +112,8 @@ async def _work(
 ) -> None:
     from streams.bootstrap import engine_of
     from streams.engine.provider_states import ProviderStates
-    from streams.engine.topics import ensure_topics, warn_of_retention
+    from streams.engine.retention import warn_of_retention
+    from streams.engine.topics import ensure_topics
     from streams.nodes import Resources
 
     resources = Resources(providers)
