@@ -187,7 +187,7 @@ async def shadow(scene: Scene, runs: int) -> Figures:
     (scene.stage.folder / "other.yaml").write_text(
         WORKFLOW.replace("total.py", "other.py").replace("second.j2", "other.j2")
     )
-    (scene.stage.folder / "other.py").write_text(TOTAL.replace("LIMIT", "300"))
+    (scene.stage.folder / "other.py").write_text(FILES["total.py"].replace("n > 100", "n > 300"))
     (scene.stage.folder / "other.j2").write_text("other: {{ input.n }}")
     standing, before = await at_rest(scene.stage.bootstrap), scene.calls
     command = (*REPLAY, "--shadow", "other.yaml", "--report", "report.html")
