@@ -589,6 +589,7 @@ class NodeRow:
     prompt_hash: str | None = None
     recorded: Recorded | None = None
     kept: bool = False
+    plan_hash: str | None = None
 
 
 @quick

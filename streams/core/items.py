@@ -110,7 +110,7 @@ def decide_item(
 
 def seen_by(parent: NodeRow, row: NodeRow) -> NodeRow:
     """Return an item's row with what it sees: held once, by its parent."""
-    return replace(row, gathered=parent.gathered, edits=parent.edits)
+    return replace(row, gathered=parent.gathered, edits=parent.edits, plan_hash=parent.plan_hash)
 
 
 def waits(parent: NodeRow, epoch: int) -> bool:
@@ -122,7 +122,7 @@ def stripped(found: Transition) -> Transition:
     """Return what is to be stored: without what the item sees of its parent."""
     if not isinstance(found.row, NodeRow):
         return found
-    return replace(found, row=replace(found.row, gathered={}, edits=()))
+    return replace(found, row=replace(found.row, gathered={}, edits=(), plan_hash=None))
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------

@@ -43,13 +43,20 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
 
 async def ensure_provider_states(config: EngineConfig) -> None:
     """Create the topic of breaker states if it is not there."""
+    await ensure_shared(PROVIDER_STATES, config)
+
+
+async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
+    """Create a compacted topic of one partition that all workflows share, if it is not there; return the topics there were."""
     admin = admin_of(config)
     await start(admin, config.bootstrap)
     try:
-        if PROVIDER_STATES not in await partition_counts(admin):
-            copies = await _default_replication(admin)
-            await _create(admin, [NewTopic(PROVIDER_STATES, 1, copies, topic_configs={"cleanup.policy": "compact"})])
-            await _until_visible(admin, [PROVIDER_STATES])
+        existing = frozenset(await partition_counts(admin))
+        if name not in existing:
+            settings = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_RECORD_BYTES)}
+            await _create(admin, [NewTopic(name, 1, await _default_replication(admin), topic_configs=settings)])
+            await _until_visible(admin, [name])
+        return existing
     finally:
         await admin.close()
 
