@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos drills failures bench-restore clean
+.PHONY: help install demo test lint format chaos drills failures replays bench-restore bench-engine clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,8 +59,14 @@ failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a 
 	@set -e; $(BIN)/python -m benchmarks.failures outage; $(BIN)/python -m benchmarks.failures budget --runs 1000; \
 	for scenario in malformed mixed; do $(BIN)/python -m benchmarks.failures $$scenario; done
 
+replays: $(STAMP) ## Replay and shadow a thousand runs, kill a replay, look at runs of the past: from outside
+	@set -e; for scenario in reuse shadow killed travel; do $(BIN)/python -m benchmarks.replays $$scenario; done
+
 bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 	$(BIN)/python -m benchmarks.restore
+
+bench-engine: $(STAMP) ## How fast the engine is, and the floor of plain aiokafka under it (some 2 minutes)
+	$(BIN)/python -m benchmarks.engine
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

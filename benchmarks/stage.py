@@ -61,10 +61,11 @@ class Stage:
         said = self.cli("kafka", "start")
         self.bootstrap, self.broker_pid = str(said["bootstrap"]), int(str(said["pid"]))
 
-    def start_worker(self) -> None:
+    def start_worker(self, *options: str) -> None:
         """Start a worker."""
+        command = [sys.executable, "-m", "penstock", "worker", "workflow.yaml", "--bootstrap", self.bootstrap, "--json"]
         worker = subprocess.Popen(
-            [sys.executable, "-m", "penstock", "worker", "workflow.yaml", "--bootstrap", self.bootstrap, "--json"],
+            [*command, *options],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -87,13 +88,17 @@ class Stage:
         await asyncio.to_thread(self.start_broker)
         for _ in range(workers):
             self.start_worker()
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Return when the workers started last are ready."""
         for worker in self.workers:
             assert worker.stdout is not None
             ready = await asyncio.to_thread(worker.stdout.readline)
             assert ready, f"a worker ended: {(self.folder / 'worker-0.log').read_text()[-2000:]}"
 
-    def close(self) -> None:
-        """End everything."""
+    def stop_workers(self) -> None:
+        """Have the workers drain and leave."""
         for worker in self.workers:
             worker.send_signal(signal.SIGCONT)
             worker.terminate()
@@ -101,5 +106,10 @@ class Stage:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(60)
             worker.kill()
+        self.workers.clear()
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop_workers()
         with contextlib.suppress(SystemExit):
             self.cli("kafka", "stop")

@@ -20,6 +20,7 @@ import fastavro
 import orjson
 
 from schemas import records
+from schemas.avro_python import Compiler, Decode, Encode
 from schemas.records import Json, Record
 
 MAGIC = 0
@@ -44,11 +45,10 @@ def loads(text: str | bytes) -> Any:
 
 def encode(record: Record) -> bytes:
     """Return `record` in wire format."""
-    schema_id, schema, lower = _WRITERS[type(record)]
-    out = BytesIO()
-    out.write(_HEAD.pack(MAGIC, schema_id))
-    fastavro.schemaless_writer(out, schema, lower(record))
-    return out.getvalue()
+    head, write = _WRITERS[type(record)]
+    pieces = [head]
+    write(record, pieces.append)
+    return b"".join(pieces)
 
 
 def decode(value: bytes) -> Record:
@@ -56,19 +56,18 @@ def decode(value: bytes) -> Record:
     if len(value) < _HEAD.size or value[0] != MAGIC:
         raise CodecError(f"not in Confluent wire format: starts with {value[:5].hex() or 'nothing'}")
     schema_id = _HEAD.unpack_from(value)[1]
-    reader = _READERS.get(schema_id)
-    if reader is None:
+    read = _READERS.get(schema_id)
+    if read is None:
         raise CodecError(
             f"schema id {schema_id} is not in schemas/avro/index.json; was this written by a newer version?"
         )
-    written, wanted, lift = reader
     try:
-        return typing.cast(Record, lift(fastavro.schemaless_reader(BytesIO(value[_HEAD.size :]), written, wanted)))
-    except (EOFError, ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+        return read(value)
+    except (EOFError, ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error) as error:
         raise CodecError(f"a body that breaks schema {schema_id}: {type(error).__name__}: {error}") from error
 
 
-# ---- dataclass <-> the dicts fastavro works on; made once per class, since it is on every record's way --------------
+# ---- records of former schemas: the dicts that fastavro resolves them to, as dataclasses of today ---------------------
 
 
 def _plain(kind: Any) -> bool:
@@ -108,20 +107,6 @@ def _sequence(convert: Convert | None) -> Convert:
     return tuple if convert is None else lambda values: tuple(convert(value) for value in values)
 
 
-def _lower_class(cls: type) -> Convert:
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
-    nested = [(name, convert) for name in names if (convert := _convert_of(hints[name], _lower_class))]
-
-    def lower(value: Any) -> dict[str, Any]:
-        body = {name: getattr(value, name) for name in names}
-        for name, convert in nested:
-            body[name] = convert(body[name])
-        return body
-
-    return lower
-
-
 def _lift_class(cls: type) -> Convert:
     hints = typing.get_type_hints(cls)
     nested = [
@@ -145,16 +130,33 @@ def _schemas_by_id() -> dict[int, Any]:
     }
 
 
-def _tables() -> tuple[dict[type, tuple[int, Any, Convert]], dict[int, tuple[Any, Any, Convert]]]:
+def _reader_of_old(written: Any, wanted: Any, lift: Convert) -> Callable[[bytes], Record]:
+    """Return what reads a record of a schema that nobody writes any more."""
+
+    def read(value: bytes) -> Record:
+        return typing.cast(Record, lift(fastavro.schemaless_reader(BytesIO(value[_HEAD.size :]), written, wanted)))
+
+    return read
+
+
+def _reader_of(decode_body: Decode) -> Callable[[bytes], Record]:
+    return lambda value: decode_body(value, _HEAD.size)[0]
+
+
+def _tables() -> tuple[dict[type, tuple[bytes, Encode]], dict[int, Callable[[bytes], Record]]]:
     by_id = _schemas_by_id()
     newest = {schema["name"].removeprefix("penstock."): schema_id for schema_id, schema in sorted(by_id.items())}
-    classes = {name: getattr(records, name) for name in newest}
-    writers = {cls: (newest[name], by_id[newest[name]], _lower_class(cls)) for name, cls in classes.items()}
-    readers: dict[int, tuple[Any, Any, Convert]] = {}
+    classes = {name: cls for name, cls in vars(records).items() if isinstance(cls, type)}
+    writers: dict[type, tuple[bytes, Encode]] = {}
+    readers: dict[int, Callable[[bytes], Record]] = {}
     for schema_id, schema in by_id.items():
         name = schema["name"].removeprefix("penstock.")
-        wanted = None if newest[name] == schema_id else by_id[newest[name]]
-        readers[schema_id] = (schema, wanted, _lift_class(classes[name]))
+        if newest[name] == schema_id:
+            write, read = Compiler(classes).functions(schema)
+            writers[classes[name]] = (_HEAD.pack(MAGIC, schema_id), write)
+            readers[schema_id] = _reader_of(read)
+        else:
+            readers[schema_id] = _reader_of_old(schema, by_id[newest[name]], _lift_class(classes[name]))
     return writers, readers
 
 

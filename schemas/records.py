@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
+from schemas.quick import quick
+
 Json = NewType("Json", str)
 """JSON text."""
 
@@ -17,6 +19,7 @@ RunStatus = Literal["running", "success", "failed", "stopped", "cancelled"]
 LeaseStatus = Literal["asked", "held"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a record of a public topic stood: tells a repeat of the same record from another one."""
@@ -26,6 +29,7 @@ class Position:
     offset: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
     """Why an attempt failed: text without secrets."""
@@ -37,6 +41,7 @@ class ErrorInfo:
     traceback: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What calls used: tokens as the provider counted them, US dollars; None where a price is not known."""
@@ -57,6 +62,7 @@ class Spent:
 # ---- {wf}.run -------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Started:
     """A run began: the first one of a run id counts, for every reader. Nodes `reused` have an end copied from another run: none is launched."""
@@ -73,6 +79,7 @@ class Started:
     reused: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Somebody asked for the run's end; the run agent answers with `Cancelled` in every node's journal."""
@@ -82,6 +89,7 @@ class CancelRequested:
     source: Position
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RedriveRequested:
     """Somebody asked for a failed node to be run again. `epoch` is the one that failed, None: the last one opened before this.
@@ -102,6 +110,7 @@ class RedriveRequested:
     reuse: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class EpochOpened:
     """Nodes `reopen` run anew: `node` with `edit` (a JSON merge patch of what it sees), the others with its part for the input.
@@ -125,6 +134,7 @@ class EpochOpened:
     reuse: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The epoch's result was written."""
@@ -138,6 +148,7 @@ class Finished:
 # ---- {wf}.{node} ----------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     """Terminal: the node's output.
@@ -164,6 +175,7 @@ class Succeeded:
     reused: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """One attempt ended without an output that may be used; the node's agent decides what follows.
@@ -188,6 +200,7 @@ class AttemptFailed:
     output: Json | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AttemptDeferred:
     """No call was made, or none that counts: the provider is not to be called now. The attempt is made again at `due_at`."""
@@ -205,6 +218,7 @@ class AttemptDeferred:
     deferred_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class CallLost:
     """Launch `launch` of attempt `seq` will not be heard of, or not be waited for: what it may have used is charged."""
@@ -218,6 +232,7 @@ class CallLost:
     lost_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ModelSwitched:
     """The node goes on with another model from attempt `seq` on, and why."""
@@ -232,6 +247,7 @@ class ModelSwitched:
     switched_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A command that was not carried out, and why; `replay` is the id of the replay it was a part of."""
@@ -247,6 +263,7 @@ class Refused:
     replay: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AttemptDue:
     """The wait after attempt `seq` is over."""
@@ -258,6 +275,7 @@ class AttemptDue:
     due_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Failed:
     """Terminal: no further attempt will be made. `attempt` is the number of attempts made, 0 if none could be.
@@ -275,6 +293,7 @@ class Failed:
     spent: Spent | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Terminal: the node was not to run, and why. `stopped`: a node above it stopped the run, so nothing below it runs either."""
@@ -288,6 +307,7 @@ class Skipped:
     stopped: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """Terminal: the run was cancelled before the node ended; `reason` says by what, None where somebody asked for it."""
@@ -300,6 +320,7 @@ class Cancelled:
     reason: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TimedOut:
     """What the node waited for did not come in time: `kind` is "review" or "answer" (of an external node)."""
@@ -312,6 +333,7 @@ class TimedOut:
     due_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where an output comes from: the model and the SHA-256 of what it was sent and of its raw answer; None where there was no model."""
@@ -321,6 +343,7 @@ class Provenance:
     response_hash: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReviewRequested:
     """A person is to decide on what is `shown`, until `due_at`. `hash` is the SHA-256 of run, node, epoch and what is shown.
@@ -344,6 +367,7 @@ class ReviewRequested:
     previous: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReviewSubmitted:
     """Somebody decided; whether it counts, the node's agent says. Without `epoch` (-1) and `hash` the current ones are meant."""
@@ -360,6 +384,7 @@ class ReviewSubmitted:
     source: Position
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The decision that counts on what `hash` names. `source` is where it came from, None where the time ran out.
@@ -382,6 +407,7 @@ class Decided:
     submitted: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ResultReceived:
     """An external app's answer to attempt `attempt` of `epoch`: an output or an error; whether it counts, the node's agent says."""
@@ -396,6 +422,7 @@ class ResultReceived:
     source: Position
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ItemStarted:
     """One item of a `for_each` node is to be worked on; `node` is `id[index]`."""
@@ -408,6 +435,7 @@ class ItemStarted:
     started_at: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseGranted:
     """The node may do the work that its `key` stands for: nobody else does it meanwhile."""
@@ -422,6 +450,7 @@ class LeaseGranted:
 # ---- {wf}.{node}.effects and .routes: keyed by what is done once --------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseRequested:
     """A node wants what `key` stands for: the output if it was made already, else to make it, else to wait."""
@@ -434,6 +463,7 @@ class LeaseRequested:
     traceparent: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseReturned:
     """The holder is done: with an `output` for all, an `error` for all that wait, or with neither, for the next one to try."""
@@ -450,6 +480,7 @@ class LeaseReturned:
 # ---- {wf}.retry -----------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
     """Attempt `seq` failed and the next one is due at `due_at`; or, by `kind`, what attempt `seq` waits for must have come by then."""
@@ -466,6 +497,7 @@ class RetryScheduled:
 # ---- rows -----------------------------------------------------------------------------------------------------------
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """What a node knows of one source: how it ended and, if the node reads it, its output."""
@@ -476,6 +508,7 @@ class Gathered:
     made_by: Provenance | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ReviewState:
     """The review a node waits for. `requested_at` is the offset of its `ReviewRequested`, None until that was read back.
@@ -493,6 +526,7 @@ class ReviewState:
     decided_by: Position | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A model's answer in an earlier epoch, and the hash of what it was asked."""
@@ -503,6 +537,7 @@ class Recorded:
     prompt_hash: str | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NodeRow:
     """The state of one node of one run. `seq` never restarts within an epoch; `incarnation` is the owner of a running attempt.
@@ -554,8 +589,10 @@ class NodeRow:
     prompt_hash: str | None = None
     recorded: Recorded | None = None
     kept: bool = False
+    plan_hash: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NodeOutcome:
     """What the run's row keeps of a node: enough for the result. `last_seq` keeps a repeated record from being charged twice.
@@ -578,6 +615,7 @@ class NodeOutcome:
     reused: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class QueuedRedrive:
     """A `RedriveRequested` that waits for the end of the running epoch. `meant` is the epoch it names, `opens` the one it would open."""
@@ -587,6 +625,7 @@ class QueuedRedrive:
     opens: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """The state of one run, folded from `{wf}.run` and every node's journal; `retired` once its nodes' rows were dropped.
@@ -615,6 +654,7 @@ class RunRow:
     seen: int | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TimerRow:
     """Something due later."""
@@ -628,6 +668,7 @@ class TimerRow:
     traceparent: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who asked for a key's work: a node of a run in an epoch."""
@@ -638,6 +679,7 @@ class Holder:
     traceparent: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
     """What is known of a key: who does its work now, or what came of it and until when that holds.
@@ -654,6 +696,7 @@ class LeaseRow:
     next: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WaiterRow:
     """One who waits for a key's work."""
@@ -663,6 +706,7 @@ class WaiterRow:
     waiter: Holder
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """What one launch may use at most: tokens, US dollars; `day` is the UTC date it is charged to."""
@@ -672,6 +716,7 @@ class Reservation:
     day: str
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What a run has used and what its calls in flight may use, by `node/epoch/seq/launch`."""
@@ -684,6 +729,7 @@ class LedgerRow:
     reserved: Mapping[str, Reservation] = field(default_factory=dict)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class DayRow:
     """What the runs of one partition have used on a day (a UTC date), and what their calls in flight may use."""
@@ -695,6 +741,7 @@ class DayRow:
     reserved_cost_usd: float = 0.0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class OwnerMarker:
     """Written by a worker that takes over a changelog partition: rows of a lower owner epoch after it do not count."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streams.core.compiled import Prices, compile_workflow
+from streams.core.compiled import CompiledWorkflow, Prices, compile_workflow
+from streams.core.versions import Versions
 from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
 from streams.errors import ProviderConfigError
 from streams.nodes import build
 from streams.nodes.resources import Resources
-from topology.plan import WorkflowPlan
+from topology.plan import NodePlan, WorkflowPlan
 
 
 def engine_of(
@@ -31,18 +32,31 @@ def engine_of(
         for node in plan.nodes
         if node.executes
     }
-    return Engine(compile_workflow(plan, prices_of(plan, resources)), nodes, config)
+    prices_of(plan, resources, strict=True)
+
+    def compile_version(version: WorkflowPlan, versions: Versions) -> CompiledWorkflow:
+        return compile_workflow(version, prices_of(version, resources), versions)
+
+    def build_node(node: NodePlan) -> Node:
+        return others[node.id] if node.id in others else build(node, plan.id, resources)
+
+    versions = Versions(plan, compile_version)
+    return Engine(versions.current, nodes, config, versions, build_node)
 
 
-def prices_of(plan: WorkflowPlan, resources: Resources) -> Prices:
-    """Return what each model costs at most; ProviderConfigError if a budget in dollars cannot be kept for want of a price."""
+def prices_of(plan: WorkflowPlan, resources: Resources, strict: bool = False) -> Prices:
+    """Return what each model costs at most, None where nobody knows: such a call fits no budget in dollars.
+
+    Raises:
+        ProviderConfigError: with `strict`, if a budget in dollars cannot be kept for want of a price.
+    """
     models = {model for node in plan.nodes if node.llm for model in node.llm.models} if plan.has_ledger else set()
     prices = {model: resources.providers.price_of(model) for model in sorted(models)}
     unknown = [model for model, price in prices.items() if price is None]
     in_dollars = [
         name for name in ("budget", "daily_budget") if (b := getattr(plan, name)) and b.max_cost_usd is not None
     ]
-    if unknown and in_dollars:
+    if strict and unknown and in_dollars:
         raise ProviderConfigError(
             f"workflow {plan.id!r}: {in_dollars[0]}.max_cost_usd cannot be kept: the price of model {unknown[0]!r} is not "
             "known. Set it in penstock.toml (providers.NAME.prices), or limit max_tokens instead"

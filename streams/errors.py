@@ -8,6 +8,8 @@ PenstockError
  ├── ProviderConfigError       no or bad provider for a model         (start-up)
  ├── BrokerUnreachable         no broker at the bootstrap address
  ├── TopicMismatch             a topic exists with another partition count
+ ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
+ ├── VersionBeyond             another version has a topic or table that this worker does not hold
  ├── PositionLost              the group's place in a topic is gone, or the records there are
  ├── UndecodableRecord         bytes that no schema of ours explains
  └── EngineFailure             an agent or a background loop ended: the worker stops
@@ -61,6 +63,20 @@ class TopicMismatch(PenstockError):
     """A topic of the workflow exists with another partition count than its journals have.
 
     Operator action: start the worker with that count, or delete the topic if it holds nothing.
+    """
+
+
+class StructureChanged(PenstockError):
+    """A workflow file has other nodes, edges or schemas than the version whose runs are in the workflow's topics.
+
+    Operator action: give the workflow a new id, or take the change back; what the message names is all that differs.
+    """
+
+
+class VersionBeyond(PenstockError):
+    """A version that another worker started with has a topic or table that this worker does not hold: a budget, a stream.
+
+    Operator action: start the worker again; it then knows the version, whichever file it is started with.
     """
 
 

@@ -24,6 +24,7 @@ from streams.core.compiled import Prices, compile_workflow
 from streams.core.inbound import Inbound
 from streams.core.outcome import Deferred, Done, Failed, NodeInput, Outcome
 from streams.core.transition import Moment
+from streams.core.versions import Versions
 from streams.engine.apply import apply
 from streams.engine.attempt import Node, attempt
 from streams.engine.items import Rows
@@ -138,8 +139,7 @@ class TopologyTestDriver:
         self.now = 0
         self.jitter = jitter
         self.executions: list[NodeInput] = []
-        self._prices = prices
-        self._workflow = compile_workflow(plan, prices)
+        self._versions = Versions(plan, lambda version, known: compile_workflow(version, prices, known))
         self._nodes = {n.id: (nodes or {}).get(n.id) or _built(build_node, n) for n in plan.nodes if n.executes}
         self._topic_of = _topic_names(plan)
         self._changelog_of = {table.name: table.changelog for table in plan.tables}
@@ -158,9 +158,9 @@ class TopologyTestDriver:
         self.close()
 
     def deploy(self, plan: WorkflowPlan) -> None:
-        """Go on with another version of the workflow, as after the restart of its workers."""
+        """Go on with another version of the workflow, as after the restart of its workers: runs in flight keep theirs."""
         self.plan = plan
-        self._workflow = compile_workflow(plan, self._prices)
+        self._versions.learn([plan], plan.plan_hash)
         self._restart()
 
     def close(self) -> None:
@@ -228,8 +228,10 @@ class TopologyTestDriver:
     def _restart(self) -> None:
         self._lives += 1
         self._tables, self._timers = Tables(), Timers()
-        self._rows = Rows(self.plan, self._tables)
-        self._processor = Processor(self._workflow, self._tables, self._timers, self._moment, partition_of)
+        self._rows = Rows(self.plan, self._tables, self._versions)
+        self._processor = Processor(
+            self._versions.current, self._tables, self._timers, self._moment, partition_of, versions=self._versions
+        )
         self._launched: dict[Address, tuple[str, int, NodeRow]] = {}
         self._position = dict(self._committed)
         for partition in range(PARTITIONS):
@@ -325,7 +327,7 @@ class TopologyTestDriver:
             return False
         address = next(iter(self._launched))
         node, partition, row = self._launched.pop(address)
-        plan, recorded = self._rows.plan_of(node), _Recorded(self._nodes[base_of(node)], self)
+        plan, recorded = self._rows.plan_of(node, row.plan_hash), _Recorded(self._nodes[base_of(node)], self)
         work = attempt(self.plan.id, plan, recorded, row, lambda: self.now)
         done = self._loop.run_until_complete(work)
         self._seam("executed")

@@ -310,6 +310,7 @@ REPLAYS: Mapping[str, Record] = {
         prompt_hash="ab" * 32,
         recorded=Recorded("cd" * 32, OUTPUT, "m", "ab" * 32),
         kept=True,
+        plan_hash="ef" * 32,
     ),
     "run_row_4": RunRow(
         "order 7", nodes={"classify": NodeOutcome("success", reused=True)}, redrives=(QueuedRedrive(REPLAY, 4, 9),)

@@ -9,6 +9,7 @@ from typing import Any
 
 from topology.naming import consumer_group
 from topology.plan import INPUT, Budget, NodePlan, WorkflowPlan
+from topology.promises import Promise, duration, promises_of
 
 _MERMAID_WORDS = frozenset(
     {"call", "class", "click", "default", "direction", "end", "flowchart", "graph", "href", "style", "subgraph"}
@@ -42,6 +43,7 @@ def description(plan: WorkflowPlan) -> dict[str, Any]:
             for t in plan.topics
         ],
         "tables": [{"name": table.name, "changelog": table.changelog} for table in plan.tables],
+        "promises": [asdict(promise) for promise in promises_of(plan)],
         "edges": edges(plan),
     }
 
@@ -168,9 +170,10 @@ def _as_text(plan: WorkflowPlan) -> str:
         ),
         _table(
             ["topic", "purpose", "cleanup", "retention"],
-            [[t.name, t.purpose, t.cleanup, _duration(t.retention_ms)] for t in plan.topics],
+            [[t.name, t.purpose, t.cleanup, duration(t.retention_ms)] for t in plan.topics],
         ),
         _table(["table", "changelog"], [[table.name, table.changelog] for table in plan.tables]),
+        _table(["promise", "needs", "by", "of"], [_promise(plan, promise) for promise in promises_of(plan)]),
     ]
     return "\n\n".join(blocks) + f"\n\nplan {plan.plan_hash}\n"
 
@@ -210,8 +213,15 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _duration(milliseconds: int) -> str:
-    return "for ever" if milliseconds < 0 else f"{milliseconds / 86_400_000:g} days"
+def _promise(plan: WorkflowPlan, promise: Promise) -> list[str]:
+    """Return a promise as a row: topics by their purposes, for their names stand above."""
+    purposes = dict.fromkeys(topic.purpose for topic in plan.topics if topic.name in promise.topics)
+    return [
+        promise.name,
+        duration(promise.needs_ms),
+        promise.by,
+        f"{promise.setting}: {', '.join(purposes) or 'changelogs'}",
+    ]
 
 
 FORMATS: Mapping[str, Callable[[WorkflowPlan], str]] = {"text": _as_text, "mermaid": _as_mermaid, "json": _as_json}

@@ -113,6 +113,15 @@ PROVIDER_STATES = "penstock.providers"
 """Where all workers on a broker tell how their breakers stand."""
 
 
+PLANS = "penstock.plans"
+"""Where all workers on a broker record the versions of their workflows, whole."""
+
+
+def plan_key(workflow: str, plan_hash: str) -> str:
+    """The key of a version in `penstock.plans`; with an empty hash what the keys of all versions begin with."""
+    return f"{workflow}/{plan_hash}"
+
+
 def changelog_topic(workflow: str, table: str) -> str:
     """The compacted topic behind `table`."""
     return legal_topic(f"penstock.{workflow}-{table}-changelog")

@@ -45,12 +45,17 @@ def exit_code_of(error: Exception) -> int | None:
     from penstock.devkafka.errors import DevKafkaError
     from penstock.localmodel.errors import LocalModelError
     from penstock.settings import SettingsError
-    from streams.errors import HandlerImportError, PenstockError, ProviderConfigError, TopicMismatch
+    from streams.errors import (
+        HandlerImportError,
+        PenstockError,
+        ProviderConfigError,
+        StructureChanged,
+        TopicMismatch,
+    )
     from topology.diagnostics import WorkflowErrors
 
-    if isinstance(
-        error, (SettingsError, WorkflowErrors, HandlerImportError, ProviderConfigError, TopicMismatch, AmbiguousRun)
-    ):
+    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TopicMismatch)
+    if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)
     return FAILED if expected else None

@@ -14,17 +14,17 @@ from penstock.cli import shadow as shadows
 from penstock.cli.asking import agreed, requester
 from penstock.cli.errors import FAILED, BadUsage, say
 from penstock.cli.options import AsJson, Bootstrap, WorkflowId
+from penstock.cli.progress import progress
 from penstock.cli.runs import Status
 
 if TYPE_CHECKING:
-    from penstock.client.replay_plan import Before, Estimate, Wanted
-    from penstock.client.replaying import How, Progress
+    from penstock.client.replay_plan import Before, Estimate, Selection, Wanted
     from penstock.client.runs import RunState
     from penstock.client.workflows import Workflow
     from streams.engine.config import EngineConfig
 
-TOLD_S = 2.0
-"""Between two lines of progress."""
+IDLE_S = 60.0
+"""How long nothing may happen unless told otherwise."""
 
 
 def replay(
@@ -60,13 +60,29 @@ def replay(
             help="Run this version beside the present one, on topics of its own; print what differs. Nothing of production changes.",
         ),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="With --shadow: go on with new runs as production ends them, until Ctrl-C or SIGTERM."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="With --shadow: write a page with the differences to look through."),
+    ] = None,
     with_effects: Annotated[
         bool, typer.Option("--with-effects", help="With --shadow: effects, external nodes and reviews happen, too.")
     ] = False,
     rate: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="At most N runs a second.")] = None,
     timeout: Annotated[
-        float, typer.Option(min=1, metavar="S", help="Stop waiting when nothing has happened for S seconds.")
-    ] = 60,
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="S",
+            help="Stop waiting when nothing has happened for S seconds. Default: 60, with --live never.",
+            show_default=False,
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Start over, though the same command has run before.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -77,32 +93,45 @@ def replay(
 
     Interrupted, the same command goes on where it was: no run is sent back twice. --again starts over.
     """
-    if start is None and not run_id and status is None and where is None:
+    if start is None and not run_id and status is None and where is None and not live:
         raise BadUsage("say which runs: --from TIME|OFFSET (such as --from earliest), --run-id, --status or --where")
-    if shadow is not None and (node is not None or reuse or rate is not None):
-        raise BadUsage("--shadow runs whole inputs as fast as they go: not with --node, --reuse-responses or --rate")
-    if with_effects and shadow is None:
-        raise BadUsage("--with-effects belongs to --shadow FILE")
+    _refuse_mixed(
+        shadow, live=live, others=bool(report or with_effects), past_only=bool(end or run_id or status), node=node
+    )
     from penstock.client.replay_plan import Wanted
-    from penstock.client.replaying import How
 
     wanted = Wanted(tuple(run_id or ()), None if status is None else status.value, _condition(where), node, reuse)
+    bounds = ("latest" if live and start is None else start, end)
     logs.quiet()
     config = target.config_of(bootstrap)
-    workflow, states, known = loops.run(_plan(config, workflow_id, wanted, (start, end), again))
-    plan = None if shadow is None else shadows.plan_of(shadow, workflow, known.id)
-    left = [state for state in states if state.row.run_id not in known.sent]
-    if not _confirmed(left, wanted, known, dry_run=dry_run, yes=yes, as_json=as_json):
-        return
-    if plan is not None:
-        if shadows.run(
-            bootstrap, workflow, plan, states, timeout, with_effects=with_effects, again=again, as_json=as_json
-        ):
+    if shadow is None:
+        workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again))
+        left = [state for state in selection.states if state.row.run_id not in known.sent]
+        if not _confirmed(left, wanted, len(known.sent), dry_run=dry_run, yes=yes, as_json=as_json):
+            return
+        if loops.run(_replay(config, workflow, left, wanted, known, (rate, timeout or IDLE_S), as_json)):
             raise typer.Exit(FAILED)
         return
-    how = How(requester(), rate, timeout)
-    if loops.run(_replay(config, workflow, left, wanted, known, how, as_json)):
+    idle_s = timeout if timeout or live else IDLE_S
+    options = shadows.Options(shadow, live, with_effects, reuse, report, rate, idle_s)
+    workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again, "shadow"))
+    plan = shadows.plan_of(options, workflow, known.id)
+    done = set() if again else shadows.done_before(config, plan, selection)
+    left = [state for state in selection.states if state.row.run_id not in done]
+    if _confirmed(left, wanted, len(done), dry_run=dry_run, yes=yes, as_json=as_json, live=live) and shadows.run(
+        bootstrap, workflow, plan, selection, wanted.where, options, again=again, as_json=as_json
+    ):
         raise typer.Exit(FAILED)
+
+
+def _refuse_mixed(shadow: Path | None, *, live: bool, others: bool, past_only: bool, node: str | None) -> None:
+    """Refuse options that do not go together."""
+    if shadow is None and (live or others):
+        raise BadUsage("--live, --report and --with-effects belong to --shadow FILE")
+    if shadow is not None and node is not None:
+        raise BadUsage("--shadow runs inputs as a whole: not with --node")
+    if live and past_only:
+        raise BadUsage("--live goes on with new runs: not with --to, --run-id or --status, which are about past ones")
 
 
 def _condition(where: str | None) -> Any:
@@ -117,8 +146,13 @@ def _condition(where: str | None) -> Any:
 
 
 async def _plan(
-    config: EngineConfig, workflow_id: str, wanted: Wanted, texts: tuple[str | None, str | None], again: bool
-) -> tuple[Workflow, list[RunState], Before]:
+    config: EngineConfig,
+    workflow_id: str,
+    wanted: Wanted,
+    texts: tuple[str | None, str | None],
+    again: bool,
+    *more: str,
+) -> tuple[Workflow, Selection, Before]:
     from penstock.client import connections, replay_plan, workflows
     from penstock.client.replay_window import bound_of
 
@@ -128,32 +162,36 @@ async def _plan(
         raise BadUsage(f"--node: {wanted.node!r} is no node of {workflow_id!r}: {', '.join(workflow.nodes)}")
     now = time.time_ns() // 1_000_000
     async with connections.reader(config) as reader:
-        base = wanted.id_with(workflow_id, *texts)
+        base = wanted.id_with(workflow_id, *texts, *more)
         known = await replay_plan.before(reader, workflow, topics, base, again, now)
         try:
             bounds = bound_of(texts[0], known.began_at), bound_of(texts[1], known.began_at)
         except ValueError as error:
             raise BadUsage(f"--from, --to: {error}") from None
-        states, unsure = await replay_plan.select(reader, workflow, topics, wanted, bounds, known.began_at)
-    if unsure:
-        say(f"penstock: --where cannot be evaluated on {unsure} inputs: their runs are left out")
-    return workflow, states, known
+        selection = await replay_plan.select(reader, workflow, topics, wanted, bounds, known.began_at)
+    if selection.unsure:
+        say(f"penstock: --where cannot be evaluated on {selection.unsure} inputs: their runs are left out")
+    return workflow, selection, known
 
 
-def _confirmed(left: list[RunState], wanted: Wanted, known: Before, *, dry_run: bool, yes: bool, as_json: bool) -> bool:
+def _confirmed(
+    left: list[RunState], wanted: Wanted, done: int, *, dry_run: bool, yes: bool, as_json: bool, live: bool = False
+) -> bool:
     """Say what the replay takes; return whether it is to be done."""
     from penstock.client.replay_plan import estimate
 
     found = estimate(left, wanted.node)
     if dry_run:
-        output.show({"dry_run": True, **_shown(found, wanted), "sent_before": len(known.sent)}, as_json)
+        output.show({"dry_run": True, **_shown(found, wanted), "sent_before": done}, as_json)
         return False
     said = _said(found, wanted)
-    if known.sent:
-        said = f"{said}; {len(known.sent)} were sent back before (--again starts over)"
-    if not left or yes:
+    if live:
+        said = f"{said}, and new runs as they end"
+    if done:
+        said = f"{said}; {done} were sent back before (--again starts over)"
+    if yes or not (left or live):
         say(f"penstock: {said}")
-        return bool(left) or bool(known.sent)
+        return bool(left or done or live)
     if not sys.stdin.isatty():
         raise BadUsage(f"{said}: confirm with --yes")
     if not agreed(f"{said}. Go on? [y/N] "):
@@ -181,46 +219,26 @@ async def _replay(
     states: list[RunState],
     wanted: Wanted,
     known: Before,
-    how: How,
+    pace: tuple[float | None, float],
     as_json: bool,
 ) -> bool:
     """Send runs back and print how each ended; return whether any did not succeed as a replay: refused, or not ended."""
     from penstock.client import connections, replaying
 
-    progress, told, bad = replaying.Progress(len(states) + len(known.sent)), _Told(), 0
+    how = replaying.How(requester(), *pace)
+    heard, bad = replaying.Progress(len(states) + len(known.sent)), 0
     async with connections.reader(config) as reader, connections.producer(config) as producer:
-        async for ended in replaying.replay(reader, producer, workflow, states, wanted, known, how, progress):
-            _print(ended, as_json)
-            told.now_and_then(progress)
-            bad += ended["status"] in ("refused", "unended")
-    told.at_the_end(progress)
-    if progress.open:
+        with progress(workflow.id, heard.total) as advance:
+            async for ended in replaying.replay(reader, producer, workflow, states, wanted, known, how, heard):
+                _print(ended, as_json)
+                advance(heard.ended)
+                bad += ended["status"] in ("refused", "unended")
+    if heard.open:
         say(
-            f"penstock: {len(progress.open)} have not ended, and nothing has happened for {how.idle_s:g} s: is a worker running "
+            f"penstock: {len(heard.open)} have not ended, and nothing has happened for {how.idle_s:g} s: is a worker running "
             "(`penstock worker FILE`)? The commands stay in the topic and will be carried out"
         )
     return bad > 0
-
-
-class _Told:
-    """Says now and then how far a replay is."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.monotonic()
-
-    def now_and_then(self, progress: Progress) -> None:
-        """Say it if the last time is long enough ago."""
-        if time.monotonic() - self._last >= TOLD_S:
-            self._last = time.monotonic()
-            self.at_the_end(progress)
-
-    def at_the_end(self, progress: Progress) -> None:
-        """Say it."""
-        took = max(1e-3, time.monotonic() - self._began)
-        rate = progress.ended / took
-        left = progress.total - progress.ended
-        eta = f", {left / rate:.0f} s to go" if left and rate else ""
-        say(f"penstock: {progress.ended} of {progress.total} runs, {rate:.1f} a second{eta}")
 
 
 def _print(ended: dict[str, Any], as_json: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from penstock.cli import output
-from penstock.cli.errors import say
+from penstock.cli.progress import Advance, progress
 
 if TYPE_CHECKING:
     from topology.plan import WorkflowPlan
@@ -20,7 +19,7 @@ SHOWN_WHOLE = 3
 class Report:
     """Takes results as they come."""
 
-    def __init__(self, plan: WorkflowPlan, total: int, as_json: bool, advance: Callable[[int], None]) -> None:
+    def __init__(self, plan: WorkflowPlan, total: int, as_json: bool, advance: Advance) -> None:
         self._plan = plan
         self._total = total
         self._as_json = as_json
@@ -87,38 +86,5 @@ def _errors(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 @contextmanager
 def report(plan: WorkflowPlan, total: int, as_json: bool) -> Iterator[Report]:
     """Yield a report with a progress bar on a terminal, a line now and then elsewhere."""
-    if sys.stderr.isatty():
-        with _bar(plan.id, total) as advance:
-            yield Report(plan, total, as_json, advance)
-    else:
-        yield Report(plan, total, as_json, _lines(plan.id, total))
-
-
-@contextmanager
-def _bar(workflow: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs"),
-        TimeElapsedColumn(),
-    )
-    # Stdout stays what it is: redirected, the results would go where the bar goes.
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        bar = progress.add_task(workflow, total=total)
-        yield lambda done: progress.update(bar, completed=done)
-
-
-def _lines(workflow: str, total: int) -> Callable[[int], None]:
-    """Say how far it is, ten times at most."""
-    step = max(1, total // 10)
-
-    def advance(done: int) -> None:
-        if done % step == 0 or done == total:
-            say(f"{workflow}: {done} of {total} runs ended")
-
-    say(f"{workflow}: 0 of {total} runs ended")
-    return advance
+    with progress(plan.id, total) as advance:
+        yield Report(plan, total, as_json, advance)

@@ -112,14 +112,14 @@ async def _work(
 ) -> None:
     from streams.bootstrap import engine_of
     from streams.engine.provider_states import ProviderStates
-    from streams.engine.topics import ensure_topics, warn_of_retention
+    from streams.engine.retention import warn_of_retention
     from streams.nodes import Resources
 
     resources = Resources(providers)
     try:
         engines = [engine_of(plan, resources, config) for plan in plans]
         _stop_on_signal(engines)
-        counts = [await ensure_topics(plan, config) for plan in plans]
+        counts = [await engine.prepare() for engine in engines]
         for plan in plans:
             await warn_of_retention(plan, config)
         states = ProviderStates(config, engines[0].incarnation)

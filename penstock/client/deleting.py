@@ -1,4 +1,4 @@
-"""Delete everything a workflow left on a broker: topics, changelogs and the positions of its consumer group."""
+"""Delete everything a workflow left on a broker: topics, changelogs, the positions of its consumer group, its recorded versions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from penstock.client import connections
 from penstock.client.errors import InUse
 from penstock.client.workflows import nodes_among
 from streams.engine.config import EngineConfig
+from streams.engine.plans import forget
 from streams.engine.topics import partition_counts
 from streams.errors import EngineFailure
 from topology.naming import changelog_topic, consumer_group, input_topic, node_table
@@ -38,7 +39,8 @@ async def delete_workflow(plan: WorkflowPlan, config: EngineConfig) -> list[str]
                 if code and for_code(code) is not UnknownTopicOrPartitionError:
                     raise EngineFailure(f"topic {name!r} could not be deleted: {for_code(code).__name__}")
         await _until_gone(admin, doomed)
-        return doomed
+    await forget(plan, config)
+    return doomed
 
 
 def _doomed(plan: WorkflowPlan, existing: Iterable[str]) -> list[str]:

@@ -19,7 +19,6 @@ from streams.bootstrap import engine_of
 from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
-from streams.engine.topics import ensure_topics
 from streams.errors import EngineFailure
 from streams.nodes.resources import Resources
 from topology.naming import input_topic
@@ -45,19 +44,19 @@ async def one_go(go: Go, resources: Resources, ended: Callable[[Result], None]) 
     try:
         if go.fresh:
             await delete_workflow(go.plan, go.config)
-        await ensure_topics(go.plan, go.config)
+        engine = engine_of(go.plan, resources, go.config, go.instead)
+        await engine.prepare()
         topics = await topics_on(go.config)
         async with connections.reader(go.config) as reader:
             outcomes = Outcomes(reader, go.plan.id, [one.run_id for one in go.inputs])
             await outcomes.begin(topics)
-            await _work(go, resources, outcomes, ended)
+            await _work(go, engine, outcomes, ended)
         return list(outcomes.missing)
     finally:
         await resources.aclose()
 
 
-async def _work(go: Go, resources: Resources, outcomes: Outcomes, ended: Callable[[Result], None]) -> None:
-    engine = engine_of(go.plan, resources, go.config, go.instead)
+async def _work(go: Go, engine: Engine, outcomes: Outcomes, ended: Callable[[Result], None]) -> None:
     working = asyncio.create_task(engine.run())
     publishing = asyncio.create_task(_publish(go))
     following = asyncio.create_task(_follow(outcomes, ended))
@@ -67,7 +66,7 @@ async def _work(go: Go, resources: Resources, outcomes: Outcomes, ended: Callabl
     except TimeoutError:
         pass
     finally:
-        await _put_away(engine, working, publishing, following)
+        await put_away(engine, working, publishing, following)
 
 
 async def _publish(go: Go) -> None:
@@ -97,7 +96,7 @@ def raise_of(task: asyncio.Task[Any]) -> None:
     task.result()
 
 
-async def _put_away(engine: Engine, working: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+async def put_away(engine: Engine, working: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
     """Stop the worker in good order; what was raised while it stopped is no news any more, but logged."""
     engine.stop()
     for task in others:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -51,7 +51,36 @@ async def to_end(reader: AIOKafkaConsumer, places: list[TopicPartition]) -> Asyn
         return
     reader.assign(places)
     await reader.seek_to_beginning(*places)
-    ends = await reader.end_offsets(places)
+    async for record in on_to_end(reader, places):
+        yield record
+
+
+async def on_to_end(reader: AIOKafkaConsumer, places: list[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
+    """Yield what is in the assigned `places` from where the reader stands to the ends as they are now."""
+    if not places:
+        return
+    async for record in _to(reader, await reader.end_offsets(places)):
+        yield record
+
+
+async def among(reader: AIOKafkaConsumer, positions: Iterable[tuple[str, int, int]]) -> AsyncIterator[ConsumerRecord]:
+    """Yield records from the first to the last of `positions` (topic, partition, offset) in each partition, as far as they are left."""
+    offsets: defaultdict[TopicPartition, list[int]] = defaultdict(list)
+    for topic, partition, offset in positions:
+        offsets[TopicPartition(topic, partition)].append(offset)
+    if not offsets:
+        return
+    places = sorted(offsets)
+    begins, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
+    reader.assign(places)
+    for place in places:
+        reader.seek(place, min(max(min(offsets[place]), begins[place]), ends[place]))
+    async for record in _to(reader, {place: min(max(offsets[place]) + 1, ends[place]) for place in places}):
+        yield record
+
+
+async def _to(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[ConsumerRecord]:
+    places = list(ends)
     behind = {place for place in places if await reader.position(place) < ends[place]}
     idle = 0
     while behind:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 from penstock.client import reading, runs
 from penstock.client.errors import UnknownRun, WindowGone
@@ -47,6 +47,16 @@ class Before:
     id: str
     began_at: int
     sent: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The runs that are meant, oldest first; how many `where` could not be evaluated on; the ids of all runs that there are."""
+
+    states: list[RunState]
+    unsure: int
+    known: frozenset[str]
+    began_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +101,15 @@ async def select(
     wanted: Wanted,
     bounds: tuple[Bound, Bound],
     began_at: int,
-) -> tuple[list[RunState], int]:
-    """Return the runs that are meant, oldest first, and how many `where` could not be evaluated on.
+) -> Selection:
+    """Return the runs that are meant.
 
     Raises:
         UnknownRun: a run that was named is not there.
         WindowGone: retention has eaten into what is meant.
     """
-    known = [state for state in await runs.list_runs(reader, [workflow]) if (state.row.started_at or 0) <= began_at]
+    listed = await runs.list_runs(reader, [workflow])
+    known = [state for state in listed if (state.row.started_at or 0) <= began_at]
     found = _named(known, wanted.run_ids) if wanted.run_ids else known
     if bounds != (None, None):
         topic = input_of(workflow.id, topics)
@@ -107,7 +118,9 @@ async def select(
     found = [state for state in found if wanted.status in (None, state.row.status)]
     _check_kept(found)
     found.reverse()
-    return (found, 0) if wanted.where is None else await _where(reader, wanted.where, found)
+    there = frozenset(state.row.run_id for state in known)
+    found, unsure = (found, 0) if wanted.where is None else await _where(reader, wanted.where, found)
+    return Selection(found, unsure, there, began_at)
 
 
 def _named(known: Iterable[RunState], run_ids: Sequence[str]) -> list[RunState]:
@@ -152,9 +165,8 @@ async def _where(reader: AIOKafkaConsumer, where: Condition, found: Sequence[Run
 async def inputs_of(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[str, Any]:
     """Return the input of each run, from the input topic; `WindowGone` if retention has deleted any."""
     at = {(row.source.topic, row.source.partition, row.source.offset): row.run_id for row in rows if row.source}
-    places = sorted({TopicPartition(topic, partition) for topic, partition, _ in at})
     found: dict[str, Any] = {}
-    async for record in reading.to_end(reader, places):
+    async for record in reading.among(reader, at):
         run_id = at.get((record.topic, record.partition, record.offset))
         if run_id is not None:
             found[run_id] = loads(record.value)

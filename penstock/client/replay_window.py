@@ -25,7 +25,7 @@ Bound = Offset | int | None
 
 
 def bound_of(text: str | None, now_ms: int) -> Bound:
-    """Return the bound that `text` means: an offset, or what `begin_of` takes, `earliest` and `latest` for none; ValueError if neither."""
+    """Return the bound that `text` means: an offset, or what `begin_of` takes, `earliest` for none, `latest` for now; ValueError if neither."""
     if text is None:
         return None
     if text.isdecimal():
@@ -34,7 +34,7 @@ def bound_of(text: str | None, now_ms: int) -> Bound:
         found = begin_of(text, now_ms)
     except ValueError as error:
         raise ValueError(f"{error}; or an OFFSET, meant in every partition of the input topic") from None
-    return found if isinstance(found, int) else None
+    return now_ms if found == "latest" else None if found == "earliest" else found
 
 
 @dataclass(frozen=True, slots=True)

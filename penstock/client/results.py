@@ -63,12 +63,16 @@ class Outcomes:
         if not self.missing:
             return
         async for record in reading.forever(self._reader):
-            result = result_in(record) if record.topic == self._output else self._refused(record)
+            result = self.read(record)
             if result is not None and result.get("run_id") in self.missing:
                 del self.missing[result["run_id"]]
                 yield result
                 if not self.missing:
                     return
+
+    def read(self, record: ConsumerRecord) -> Result | None:
+        """Return how a run ended, if the record says so."""
+        return result_in(record) if record.topic == self._output else self._refused(record)
 
     def _refused(self, record: ConsumerRecord) -> Result | None:
         """Return what became of an input that intake refused; a node's dead letter is not the end of its run."""

@@ -85,6 +85,11 @@ class RunStory:
         """Return the epoch whose end of `node` counts in `epoch`: the last one, up to it, that reopened the node."""
         return max((r.epoch for r, _ in self.opened if r.epoch <= epoch and node in r.reopen), default=0)
 
+    def version_in(self, epoch: int) -> str | None:
+        """Return the hash of the plan that `epoch` began with."""
+        first = self.start.plan_hash if self.start else None
+        return next((record.plan_hash for record, _ in self.opened if record.epoch == epoch), first)
+
     def node(self, node: str, epoch: int = 0) -> NodeStory:
         """Return a node's story as it counts in `epoch`; an empty one if its journal has nothing of this run."""
         return self.nodes.get((node, self.epoch_of(node, epoch))) or NodeStory()

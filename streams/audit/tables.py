@@ -92,6 +92,7 @@ def _short(row: Row | None) -> Row | None:
                 output=None if row.output is None else digest(row.output),
                 model=_one(row.model),
                 traceparent=_one(row.traceparent),
+                plan_hash=_one(row.plan_hash),
             )
         case RunRow():
             return replace(

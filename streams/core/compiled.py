@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.codec import dumps, loads
 from schemas.records import Gathered, Json, NodeRow
@@ -30,6 +30,13 @@ Prices = Mapping[str, Price | None]
 """By model; None where nobody knows."""
 
 
+class NodeVersions(Protocol):
+    """The versions of a workflow, as its nodes know them."""
+
+    def node(self, plan_hash: str | None, node: str) -> CompiledNode:
+        """Return a node as the version of that hash has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledNode:
     """A node's plan, its compiled expressions, and its place in the workflow's topics. `prompt`: what its calls are reserved by, and answers kept by."""
@@ -47,6 +54,13 @@ class CompiledNode:
     items: Expression | None = None
     form: Schema | None = None
     """What an edit of a reviewer must fit; of an answer in doubt, what the edited answer must fit."""
+    versions: NodeVersions | None = field(default=None, compare=False, repr=False)
+
+    def at(self, plan_hash: str | None) -> CompiledNode:
+        """Return the node as the version of that hash has it, itself if only one is known."""
+        if plan_hash is None or self.versions is None:
+            return self
+        return self.versions.node(plan_hash, self.plan.id)
 
     @property
     def evaluates(self) -> bool:
@@ -63,13 +77,16 @@ class CompiledWorkflow:
     nodes: Mapping[str, CompiledNode]
 
 
-def compile_workflow(plan: WorkflowPlan, prices: Prices | None = None) -> CompiledWorkflow:
+def compile_workflow(
+    plan: WorkflowPlan, prices: Prices | None = None, versions: NodeVersions | None = None
+) -> CompiledWorkflow:
     """Compile the plan's conditions, keys and input schema; they were checked at load, so an error here is a defect."""
     schema = None if plan.input_schema is None else compile_schema(plan.input_schema, "input_schema")
-    return CompiledWorkflow(plan, schema, {node.id: _compile_node(plan, node, prices or {}) for node in plan.nodes})
+    nodes = {node.id: _compile_node(plan, node, prices or {}, versions) for node in plan.nodes}
+    return CompiledWorkflow(plan, schema, nodes)
 
 
-def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> CompiledNode:
+def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None) -> CompiledNode:
     names = (INPUT, *node.reads)
     return CompiledNode(
         node,
@@ -84,6 +101,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices) -> Compile
         tuple(compile_condition(rule.when, names) for rule in node.router.rules) if node.router else (),
         compile_expression(node.for_each.items, names) if node.for_each else None,
         compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,
+        versions,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +10,7 @@ from schemas import headers as names
 from schemas.codec import dumps
 from schemas.headers import headers_of, public_headers
 from schemas.ids import ce_id
+from schemas.quick import replace
 from schemas.records import (
     AttemptFailed,
     ErrorInfo,

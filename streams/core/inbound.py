@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.headers import Headers
+from schemas.quick import quick
 from schemas.records import Position
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """Bytes with their place in the log; `timestamp` in epoch ms."""

@@ -7,10 +7,11 @@ has gathered, and itself. While the parent does not wait for items any more, not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
     TERMINAL_STATUSES,
@@ -109,7 +110,7 @@ def decide_item(
 
 def seen_by(parent: NodeRow, row: NodeRow) -> NodeRow:
     """Return an item's row with what it sees: held once, by its parent."""
-    return replace(row, gathered=parent.gathered, edits=parent.edits)
+    return replace(row, gathered=parent.gathered, edits=parent.edits, plan_hash=parent.plan_hash)
 
 
 def waits(parent: NodeRow, epoch: int) -> bool:
@@ -121,7 +122,7 @@ def stripped(found: Transition) -> Transition:
     """Return what is to be stored: without what the item sees of its parent."""
     if not isinstance(found.row, NodeRow):
         return found
-    return replace(found, row=replace(found.row, gathered={}, edits=()))
+    return replace(found, row=replace(found.row, gathered={}, edits=(), plan_hash=None))
 
 
 # ---- the end --------------------------------------------------------------------------------------------------------

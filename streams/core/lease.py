@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from schemas import headers as names
 from schemas.headers import headers_of
 from schemas.ids import ce_id, content_hash
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL_STATUSES,
     ErrorInfo,

@@ -7,9 +7,10 @@ to all that wait. Every answer may be given twice, after a crash: the first term
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     ErrorInfo,
     Failed,

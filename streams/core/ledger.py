@@ -7,10 +7,11 @@ read from the node's journal: a call nobody hears of again is charged in full.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from schemas.quick import quick, replace
 from schemas.records import AttemptDeferred, AttemptFailed, CallLost, DayRow, LedgerRow, Reservation, Spent, Succeeded
 from topology.plan import Budget
 
@@ -23,6 +24,7 @@ EPSILON_USD = 1e-9
 """Ten calls of 0.1 are more than 1.0 in floating point."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cost:
     """Tokens and US dollars, known or at most."""
@@ -42,6 +44,7 @@ def taken(row: object) -> Cost:
     return Cost(row.spent_tokens + row.reserved_tokens, row.spent_cost_usd + row.reserved_cost_usd)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """What a decision knows of the budgets of one run: its row, its partition's days, and what other partitions spent today.

@@ -6,9 +6,8 @@ not, `node_attempts` makes its attempts, `node_end` ends it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     STATUS_OF,
     TERMINAL,
@@ -66,8 +65,9 @@ def decide(
 
     `ledger` is the run's, for nodes that spend in a workflow with a budget.
     """
-    context = Context(node, moment, ledger)
-    found = _decide(context, row or NodeRow(record.run_id), record)
+    row = row or NodeRow(record.run_id)
+    context = Context(node.at(row.plan_hash), moment, ledger)
+    found = _decide(context, row, record)
     return found if found.row is None else _replay(context, found)
 
 
@@ -130,7 +130,8 @@ def _replay(context: Context, found: Transition) -> Transition:
             continue
         rest = replace(row, ahead=tuple(other for other in row.ahead if other != raw))
         moment = replace(context.moment, offset=offset)
-        context = replace(context, ledger=found.ledger or context.ledger, moment=moment)
+        node = context.node.at(rest.plan_hash)
+        context = replace(context, node=node, ledger=found.ledger or context.ledger, moment=moment)
         after = _decide(context, rest, record)  # type: ignore[arg-type]
         return _replay(context, then(replace(found, row=rest), after))
     return found
@@ -150,6 +151,7 @@ def _on_opened(context: Context, row: NodeRow, record: EpochOpened) -> Transitio
     )
     if plan.id not in record.reopen:
         return Transition(row=row)
+    context = replace(context, node=context.node.at(record.plan_hash))
     return resolve(context, _reopened(context, row, record))
 
 
@@ -171,6 +173,7 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         last_error=too_large,
         answered_by=row.review.decided_by if row.review else None,
         recorded=recorded_in(row) if record.reuse else None,
+        plan_hash=record.plan_hash,
     )
 
 
@@ -188,10 +191,12 @@ def _edits_for(node: str, record: EpochOpened) -> tuple[Json, ...]:
 def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
     if row.started:
         return NOTHING  # the first Started of a run counts; the run agent answers for another one
+    context = replace(context, node=context.node.at(record.plan_hash))
     limit = context.node.deadline_ms
     row = replace(
         row,
         started=True,
+        plan_hash=record.plan_hash,
         traceparent=record.traceparent,
         deadline_at=None if limit is None else record.started_at + limit,
         kept=context.node.plan.id in record.reused,

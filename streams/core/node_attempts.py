@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from schemas.quick import replace
 from schemas.records import (
     AttemptDeferred,
     AttemptDue,

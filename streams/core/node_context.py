@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.quick import quick
 from schemas.records import ErrorInfo
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger
@@ -12,6 +13,7 @@ from streams.core.transition import Moment
 LOW_CONFIDENCE = "low_confidence"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Context:
     """The node that decides, the moment it does so in, and the run's ledger if it spends."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from schemas.quick import replace
 from schemas.records import (
     STATUS_OF,
     CallLost,

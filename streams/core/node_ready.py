@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
+from schemas.quick import replace
 from schemas.records import ErrorInfo, NodeRow, Skipped
 from streams.core.compiled import inputs_of
 from streams.core.limits import MAX_KEY

@@ -53,6 +53,8 @@ class Done:
     """How long the first token took, of a call that was streamed."""
     request_hash: str | None = None
     """What `Prompt.request_hash` says of the call: an equal one later may take this answer."""
+    reused: bool = False
+    """No call was made: it is an answer of before."""
 
 
 @dataclass(frozen=True, slots=True)

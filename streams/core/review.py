@@ -7,11 +7,11 @@ decision after it counts, and so does the end of the time if it stands before an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from schemas.chain import record_hash, shown_hash, text_hash
 from schemas.codec import dumps, loads
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL_STATUSES,
     AttemptFailed,

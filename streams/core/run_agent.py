@@ -5,11 +5,12 @@ What opens a further epoch is in `run_epochs`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 from schemas.chain import head_of, record_hash
 from schemas.codec import decode as decode_record
 from schemas.codec import encode
+from schemas.quick import replace
 from schemas.records import (
     STATUS_OF,
     TERMINAL,
@@ -41,7 +42,7 @@ from streams.core.dead_letter import conflicting_start
 from streams.core.limits import MAX_ROW_BYTES, size_of
 from streams.core.node_context import stops
 from streams.core.result import result_record
-from streams.core.run_epochs import on_opened, on_redrive, open_next
+from streams.core.run_epochs import Plans, on_opened, on_redrive, open_next
 from streams.core.submissions import refuse_expired
 from streams.core.timer_agent import deadline_key, deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
@@ -49,14 +50,21 @@ from topology.plan import WorkflowPlan
 
 
 def decide(
-    plan: WorkflowPlan, row: RunRow | None, record: RunRecord | NodeRecord, now: int = 0, offset: int = 0
+    plan: WorkflowPlan,
+    row: RunRow | None,
+    record: RunRecord | NodeRecord,
+    now: int = 0,
+    offset: int = 0,
+    versions: Mapping[str, WorkflowPlan] | None = None,
 ) -> Transition:
     """Return what follows for the run from a record of its journal or of a node's.
 
-    `offset` is the record's own: a redrive opens the epoch of that number, so that the count never starts anew.
+    `offset` is the record's own: a redrive opens the epoch of that number, so that the count never starts anew. `plan` is the
+    current version; `versions` has those that runs began with, by hash.
     """
-    found = _decide(plan, row or RunRow(record.run_id), record, now, offset)
-    return found if found.row is None else _replay(plan, found, now)
+    plans = Plans(plan, versions or {})
+    found = _decide(plans, row or RunRow(record.run_id), record, now, offset)
+    return found if found.row is None else _replay(plans, found, now)
 
 
 def expire(plan: WorkflowPlan, row: RunRow | None, timer: TimerRow, now: int) -> Transition:
@@ -66,14 +74,15 @@ def expire(plan: WorkflowPlan, row: RunRow | None, timer: TimerRow, now: int) ->
     return Transition(delete=True, sends=_cancel(plan, row, now, "deadline"))
 
 
-def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now: int, offset: int) -> Transition:
+def _decide(plans: Plans, row: RunRow, record: RunRecord | NodeRecord, now: int, offset: int) -> Transition:
+    plan = plans.current
     match record:
         case Started():
-            return _on_started(plan, row, record, offset)
+            return _on_started(plans, row, record, offset)
         case RedriveRequested():
-            return on_redrive(plan, row, record, now, offset)
+            return on_redrive(plans, row, record, now, offset)
         case EpochOpened():
-            return _hold(row, record) if _is_ahead(row, record) else _on_opened(plan, row, record, now)
+            return _hold(row, record) if _is_ahead(row, record) else _on_opened(plans, row, record, now)
         case CancelRequested():
             # Intake has written the first epoch's `Cancelled` itself; of the others it knows nothing.
             again = row.status == "running" and row.epoch > 0
@@ -91,15 +100,15 @@ def _decide(plan: WorkflowPlan, row: RunRow, record: RunRecord | NodeRecord, now
             return _on_attempt_failed(row, record)
         case ReviewRequested() | Decided():
             return _on_linked(row, record)
-    return _on_terminal(plan, row, record, now)
+    return _on_terminal(plans, row, record, now)
 
 
-def _on_opened(plan: WorkflowPlan, row: RunRow, record: EpochOpened, now: int) -> Transition:
+def _on_opened(plans: Plans, row: RunRow, record: EpochOpened, now: int) -> Transition:
     """Begin the epoch; where only background nodes are reopened, there is nothing its result has to wait for."""
-    found = on_opened(plan, row, record)
+    found = on_opened(plans, row, record)
     if not isinstance(found.row, RunRow):
         return found
-    return then(found, _finish_if_done(plan, found.row, now))
+    return then(found, _finish_if_done(plans, found.row, now))
 
 
 def _is_ahead(row: RunRow, record: EpochOpened | NodeRecord) -> bool:
@@ -117,7 +126,7 @@ def _hold(row: RunRow, record: EpochOpened | NodeRecord) -> Transition:
     return NOTHING if raw in row.ahead else Transition(row=replace(row, ahead=(*row.ahead, raw)))
 
 
-def _replay(plan: WorkflowPlan, found: Transition, now: int) -> Transition:
+def _replay(plans: Plans, found: Transition, now: int) -> Transition:
     """Take what waited in the row as far as it is not too early any more."""
     row = found.row
     assert isinstance(row, RunRow)  # noqa: S101 - this agent's rows are
@@ -126,14 +135,14 @@ def _replay(plan: WorkflowPlan, found: Transition, now: int) -> Transition:
         if _is_ahead(row, record):  # type: ignore[arg-type]
             continue
         rest = replace(row, ahead=tuple(other for other in row.ahead if other != raw))
-        after = _decide(plan, rest, record, now, 0)  # type: ignore[arg-type]
-        return _replay(plan, then(replace(found, row=rest), after), now)
+        after = _decide(plans, rest, record, now, 0)  # type: ignore[arg-type]
+        return _replay(plans, then(replace(found, row=rest), after), now)
     return found
 
 
-def _on_started(plan: WorkflowPlan, row: RunRow, record: Started, offset: int) -> Transition:
+def _on_started(plans: Plans, row: RunRow, record: Started, offset: int) -> Transition:
     if row.source is not None:
-        return _on_second_start(plan, row, record)
+        return _on_second_start(plans, row, record)
     row = replace(
         row,
         source=record.source,
@@ -144,17 +153,19 @@ def _on_started(plan: WorkflowPlan, row: RunRow, record: Started, offset: int) -
         traceparent=record.traceparent,
         seen=offset,
     )
-    return then(Transition(timers=deadline_timer(plan, row, record.started_at)), _finish_if_done(plan, row, 0))
+    timers = deadline_timer(plans.of(row), row, record.started_at)
+    return then(Transition(timers=timers), _finish_if_done(plans, row, 0))
 
 
-def _on_second_start(plan: WorkflowPlan, row: RunRow, record: Started) -> Transition:
+def _on_second_start(plans: Plans, row: RunRow, record: Started) -> Transition:
     if record.input_hash == row.input_hash:
         # The same record again, or the same input again: one run. A crash may have kept its row and lost its timer.
         unsure = record.source == row.source and row.status == "running" and row.epoch == 0
-        timers = deadline_timer(plan, row, row.started_at or 0) if unsure else ()
+        timers = deadline_timer(plans.of(row), row, row.started_at or 0) if unsure else ()
         return Transition(timers=timers) if timers else NOTHING
     first = row.source
     where = f"{first.topic}/{first.partition}/{first.offset}" if first else "an earlier record"
+    plan = plans.current
     message = f"run id {row.run_id!r} was started with another input by {where}"
     return Transition(sends=(conflicting_start(plan.topic("dead-letter"), plan.id, record, message),))
 
@@ -183,12 +194,12 @@ def _on_linked(row: RunRow, record: ReviewRequested | Decided) -> Transition:
     return Transition(row=replace(row, nodes={**row.nodes, record.node: replace(known, chain=record_hash(record))}))
 
 
-def _on_terminal(plan: WorkflowPlan, row: RunRow, record: Terminal, now: int) -> Transition:
+def _on_terminal(plans: Plans, row: RunRow, record: Terminal, now: int) -> Transition:
     known = row.nodes.get(record.node, _PENDING)
     if record.epoch != known.epoch or known.status in TERMINAL_STATUSES:
         return NOTHING
-    outcome = _fitting(row, _outcome_of(plan, known, record))
-    return _finish_if_done(plan, replace(row, nodes={**row.nodes, record.node: outcome}), now)
+    outcome = _fitting(row, _outcome_of(plans.current, known, record))
+    return _finish_if_done(plans, replace(row, nodes={**row.nodes, record.node: outcome}), now)
 
 
 def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> NodeOutcome:
@@ -227,7 +238,8 @@ def _fitting(row: RunRow, outcome: NodeOutcome) -> NodeOutcome:
     return replace(outcome, output=None, error=ErrorInfo("too_large", message, retryable=False))
 
 
-def _finish_if_done(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
+def _finish_if_done(plans: Plans, row: RunRow, now: int) -> Transition:
+    plan = plans.current
     foreground = plan.foreground
     done = [row.nodes[node.id] for node in foreground if node.id in row.nodes]
     ended = len(done) == len(foreground) and all(outcome.status in TERMINAL_STATUSES for outcome in done)
@@ -239,7 +251,7 @@ def _finish_if_done(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
     wrote = Transition(
         row=row,
         sends=(result_record(plan, row), send(plan.topic("run"), finished, "run", row.epoch, 0, row.traceparent)),
-        stop_timers=(deadline_key(row),) if plan.deadline_ms is not None else (),
+        stop_timers=(deadline_key(row),) if plans.of(row).deadline_ms is not None else (),
     )
     return then(wrote, open_next(plan, row, now)) if row.redrives else wrote
 

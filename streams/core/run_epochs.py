@@ -7,36 +7,50 @@ read back from `{wf}.run`, for the node agents and for this one alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from schemas.codec import decode
+from schemas.quick import replace
 from schemas.records import EpochOpened, NodeOutcome, QueuedRedrive, RedriveRequested, Refused, RunRow
 from streams.core.submissions import EXPIRED, submitted
 from streams.core.timer_agent import deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The version that new epochs begin with, and those that runs in flight began with, by hash."""
+
+    current: WorkflowPlan
+    known: Mapping[str, WorkflowPlan] = field(default_factory=dict)
+
+    def of(self, row: RunRow) -> WorkflowPlan:
+        """Return the run's own version."""
+        return self.known.get(row.plan_hash or "", self.current)
+
+
 _UNKNOWN = NodeOutcome()
 
 
-def on_redrive(plan: WorkflowPlan, row: RunRow, record: RedriveRequested, now: int, offset: int) -> Transition:
+def on_redrive(plans: Plans, row: RunRow, record: RedriveRequested, now: int, offset: int) -> Transition:
     """Queue a redrive, and open its epoch if no other one runs."""
     if row.seen is not None and offset <= row.seen:
         return NOTHING  # read again after a crash, with a row that knows what came later: it was answered
     if row.source is None:
-        return Transition(sends=(_refuse(plan, record, "there is no such run", now),))
+        return Transition(sends=(_refuse(plans.current, record, "there is no such run", now),))
     if row.retired:
-        return Transition(sends=(_refuse(plan, record, EXPIRED, now),))
+        return Transition(sends=(_refuse(plans.current, record, EXPIRED, now),))
     if record.source == row.opened_by or any(record.source == known.request.source for known in row.redrives):
         return NOTHING  # a repeat of the same command
     meant = record.epoch if record.epoch is not None else _last_opened(row)
     row = replace(row, redrives=(*row.redrives, QueuedRedrive(record, meant, offset)), seen=offset)
-    return open_next(plan, row, now)
+    return open_next(plans.current, row, now)
 
 
 def open_next(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
-    """Open the epoch of the first redrive that holds, if none runs; refuse those before it."""
+    """Open the epoch of the first redrive that holds, if none runs; refuse those before it. It begins with `plan`, the current version."""
     found = Transition(row=row)
     while row.redrives and row.status != "running" and row.opening is None:
         first, row = row.redrives[0], replace(row, redrives=row.redrives[1:])
@@ -49,13 +63,13 @@ def open_next(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
     return found
 
 
-def on_opened(plan: WorkflowPlan, row: RunRow, record: EpochOpened) -> Transition:
+def on_opened(plans: Plans, row: RunRow, record: EpochOpened) -> Transition:
     """Begin the epoch."""
     if record.epoch <= row.epoch:
         unsure = (
             record.epoch == row.epoch and row.status == "running"
         )  # a crash may have kept the row and lost the timer
-        timers = deadline_timer(plan, row, record.opened_at) if unsure else ()
+        timers = deadline_timer(plans.of(row), row, record.opened_at) if unsure else ()
         return Transition(timers=timers) if timers else NOTHING
     nodes = {
         node: NodeOutcome(epoch=record.epoch, spent=known.spent) if node in record.reopen else known
@@ -73,7 +87,7 @@ def on_opened(plan: WorkflowPlan, row: RunRow, record: EpochOpened) -> Transitio
         epoch_started_at=record.opened_at,
         opened_by=record.source,
     )
-    return Transition(row=row, timers=deadline_timer(plan, row, record.opened_at))
+    return Transition(row=row, timers=deadline_timer(plans.of(row), row, record.opened_at))
 
 
 def below(plan: WorkflowPlan, node: str) -> Iterator[str]:

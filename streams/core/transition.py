@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from schemas import headers as names
 from schemas.headers import Headers, headers_of
 from schemas.ids import ce_id
+from schemas.quick import quick
 from schemas.records import NodeRow, Record, RunRow, TimerRow
 from streams.core.ledger import Ledger
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Moment:
     """Clock, chance and identity, as arguments: `now` in epoch ms, `jitter` in [0, 1), `incarnation` of this process.
@@ -24,6 +26,7 @@ class Moment:
     offset: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Send:
     """One record to produce: a `Record` of ours (encoded by the engine) or bytes as they are."""
@@ -34,6 +37,7 @@ class Send:
     headers: Headers
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Transition:
     """What follows from one record.

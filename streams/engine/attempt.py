@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import orjson
 
+from schemas.quick import replace
 from schemas.records import AttemptDeferred, AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.core.compiled import inputs_of
 from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW, MAX_TRACEBACK, cut
@@ -92,6 +92,7 @@ def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, end
             output=output,
             first_token_ms=outcome.first_token_ms,
             request_hash=outcome.request_hash,
+            reused=outcome.reused,
             **same,  # type: ignore[arg-type]
         )
     doubtful = None if outcome.output is None else _written(outcome.output)

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -18,6 +19,7 @@ from schemas.records import Row, RunRow
 from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
 from streams.core.transition import Moment
+from streams.core.versions import Versions
 from streams.engine.allowance import slots_of
 from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
@@ -32,6 +34,7 @@ from streams.engine.launcher import Launcher
 from streams.engine.log import Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
+from streams.engine.plans import register
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
 from streams.engine.processor import CO_PARTITIONED, Address, Elsewhere, Processor, nowhere
@@ -43,8 +46,10 @@ from streams.engine.tables import Tables
 from streams.engine.takeover import Takeover
 from streams.engine.timers import Timers
 from streams.engine.topics import ensure_topics
-from streams.errors import EngineFailure
+from streams.engine.version_nodes import Build, VersionNodes
+from streams.errors import EngineFailure, VersionBeyond
 from topology.naming import LEDGER_TABLE, RUN_TABLE, changelog_topic, consumer_group
+from topology.versions import with_layout_of
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +75,18 @@ def partition_of(key: bytes, count: int) -> int:
 class Engine:
     """Runs one workflow's agents until told to stop. `ready` is set once its partitions are taken over and caught up."""
 
-    def __init__(self, workflow: CompiledWorkflow, nodes: Mapping[str, Node], config: EngineConfig) -> None:
+    def __init__(
+        self,
+        workflow: CompiledWorkflow,
+        nodes: Mapping[str, Node],
+        config: EngineConfig,
+        versions: Versions | None = None,
+        build: Build | None = None,
+    ) -> None:
         self.workflow = workflow
+        self._own = workflow.plan
+        self._versions = versions or Versions(workflow.plan, lambda _, __: workflow)
+        self._build_node = build or (lambda plan: nodes[plan.id])
         self.config = config
         self.incarnation = new_incarnation()
         self.ready = asyncio.Event()
@@ -82,6 +97,7 @@ class Engine:
         self._run_topic = plan.topic("run")
         self._output_topic = plan.topic("output")
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
+        self._partitions: int | None = None
         self._paused = False
         self._following: asyncio.Task[None] | None = None
         self._next_sweep = 0
@@ -91,17 +107,37 @@ class Engine:
         """Ask for a drain: nothing new is launched, what is in flight ends and is published, offsets are committed."""
         self._stopping.set()
 
+    async def prepare(self) -> int:
+        """Record the workflow's version and create what topics are missing; return the partition count. `run` does it, too.
+
+        Raises:
+            StructureChanged: runs of a version with other nodes, edges or schemas are in the workflow's topics.
+            TopicMismatch, BrokerUnreachable: as `run` does.
+        """
+        self._recorded = await register(self._own, self.config)
+        self._learn()
+        self._partitions = await ensure_topics(self.workflow.plan, self.config)
+        return self._partitions
+
+    def _learn(self) -> None:
+        """Take note of the versions that are recorded, and hold what topics and tables they have."""
+        plans = self._recorded.plans
+        self._versions.learn(plans, plans[-1].plan_hash if plans else self._own.plan_hash)
+        self.workflow = replace(self.workflow, plan=with_layout_of(self._own, plans))
+
     async def run(self) -> None:
         """Run until `stop`; raise when a part of the engine ends by itself: never half a worker.
 
         Raises:
             BrokerUnreachable: no broker answers at the start.
+            StructureChanged: runs of a version with other nodes, edges or schemas are in the workflow's topics.
             TopicMismatch: a topic does not fit the workflow.
+            VersionBeyond: another worker's version has a topic or table that this worker does not hold.
             PositionLost: the group's position, or the records at it, are gone.
             UndecodableRecord: a record or row that no schema of this version explains.
             EngineFailure: an attempt, a takeover or the producer failed for good.
         """
-        partitions = await ensure_topics(self.workflow.plan, self.config)
+        partitions = self._partitions or await self.prepare()
         await dismiss_dead(self.config, consumer_group(self.workflow.plan.id))
         async with AsyncExitStack() as stack:
             stack.enter_context(lease(self.config.lease_folder, self.incarnation))
@@ -135,10 +171,12 @@ class Engine:
             self._moment,
             partial(partition_of, count=partitions),
             await self._follow_days(stack, partitions),
+            self._versions,
         )
+        nodes = VersionNodes(self._own, self._nodes, self._versions, self._build_node)
         address = self._processor.address
         self._launcher = Launcher(
-            plan, self._nodes, self._executor, self._tables, kafka_log, address, now_ms, self.incarnation
+            plan, nodes, self._executor, self._tables, kafka_log, address, now_ms, self.incarnation, self._versions
         )
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)
@@ -155,7 +193,7 @@ class Engine:
     async def _follow_days(self, stack: AsyncExitStack, partitions: int) -> Elsewhere:
         """Return what says how much other workers have spent today; only a daily budget needs to know."""
         plan = self.workflow.plan
-        if plan.daily_budget is None:
+        if all(known.daily_budget is None for known in self._versions.plans.values()):
             return nowhere
         reader = reader_of(self.config)
         await start(reader, self.config.bootstrap)
@@ -321,6 +359,7 @@ class Engine:
         self._paused = False
 
     async def _take_over_once(self) -> None:
+        await self._read_versions()
         # First, for it commits: that fails if the group has gone on meanwhile, before a marker is written in its way.
         await self._positions.take_over(self._membership.assigned)
         for partition in await self._takeover.run():
@@ -334,6 +373,20 @@ class Engine:
         outputs = [place for place in self._membership.assigned if place.topic == self._output_topic]
         # Assigned so that its position can be committed; nobody reads it back.
         self._consumer.pause(*outputs)
+
+    async def _read_versions(self) -> None:
+        """Read which versions there are now: one that has just joined recorded its own before it did."""
+        if not await self._recorded.read_on(self._reader):
+            return
+        held = self.workflow.plan
+        self._learn()
+        beyond = {t.name for t in self.workflow.plan.topics} - {t.name for t in held.topics}
+        beyond |= {t.changelog for t in self.workflow.plan.tables} - {t.changelog for t in held.tables}
+        if beyond:
+            raise VersionBeyond(
+                f"workflow {held.id!r}: version {self._versions.current.plan.version} has started, with {min(beyond)!r}, which "
+                "this worker does not hold: start it again, with the same file or the new one"
+            )
 
     async def _resume(self) -> None:
         """Launch again what nobody works on, in partitions that have just read all that was there at the takeover."""

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from schemas.records import NodeRow
 from streams.core import items
 from streams.core.compiled import CompiledNode, CompiledWorkflow
+from streams.core.versions import Versions
 from streams.engine.tables import Tables
 from topology.items import base_of, index_of, item_id, item_key
 from topology.plan import NodePlan, WorkflowPlan
@@ -18,7 +19,8 @@ REMEMBERED = 4_096
 class Rows:
     """The rows of nodes and items by the id that attempts are known by: `node`, or `node[index]`."""
 
-    def __init__(self, plan: WorkflowPlan, tables: Tables) -> None:
+    def __init__(self, plan: WorkflowPlan, tables: Tables, versions: Versions | None = None) -> None:
+        self._versions = versions
         self._plans = {node.id: node for node in plan.nodes}
         self._of_table = {node.table: node.id for node in plan.nodes}
         self._items = {node.for_each.table: node.id for node in plan.nodes if node.for_each}
@@ -63,9 +65,11 @@ class Rows:
         parent = self.get(base_of(node), partition, row.run_id)
         return row if parent is None else items.seen_by(parent, row)
 
-    def _plan_of(self, node: str) -> NodePlan:
-        """Return the plan of a node or item."""
+    def _plan_of(self, node: str, plan_hash: str | None = None) -> NodePlan:
+        """Return the plan of a node or item, as the version of that hash has it."""
         base, index = self._plans[base_of(node)], index_of(node)
+        if plan_hash is not None and self._versions is not None:
+            base = self._versions.node(plan_hash, base.id).plan
         return base if index is None else items.plan_of_item(base, index)
 
 
@@ -76,8 +80,8 @@ class CompiledItems:
         self._nodes = workflow.nodes
         self.of = lru_cache(REMEMBERED)(self._of)
 
-    def _of(self, node: str) -> CompiledNode:
-        """Return a node, or an item of one."""
+    def _of(self, node: str, plan_hash: str | None = None) -> CompiledNode:
+        """Return a node, or an item of one, as the version of that hash has it."""
         index = index_of(node)
-        base = self._nodes[base_of(node)]
+        base = self._nodes[base_of(node)].at(plan_hash)
         return base if index is None else items.item_of(base, index)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
+from schemas.quick import replace
 from schemas.records import NodeRow, Row
 from streams.core.transition import Send
+from streams.core.versions import Versions
 from streams.engine.allowance import patience_ms
-from streams.engine.attempt import Node, attempt
+from streams.engine.attempt import attempt
 from streams.engine.deltas import Deltas
 from streams.engine.executor import Executor, Key
 from streams.engine.items import Rows
 from streams.engine.log import Log, Outgoing
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
+from streams.engine.version_nodes import VersionNodes
 from topology.items import base_of
 from topology.plan import NodePlan, WorkflowPlan
 
@@ -29,16 +31,17 @@ class Launcher:
     def __init__(
         self,
         plan: WorkflowPlan,
-        nodes: Mapping[str, Node],
+        nodes: VersionNodes,
         executor: Executor,
         tables: Tables,
         log: Log,
         address: Callable[[Send, int], Outgoing],
         clock: Callable[[], int],
         incarnation: str,
+        versions: Versions | None = None,
     ) -> None:
         self._plan = plan
-        self._rows = Rows(plan, tables)
+        self._rows = Rows(plan, tables, versions)
         self._nodes = nodes
         self._executor = executor
         self._tables = tables
@@ -98,7 +101,7 @@ class Launcher:
 
     async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
         """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
-        plan, node = self._rows.plan_of(key[0]), self._nodes[base_of(key[0])]
+        plan, node = self._rows.plan_of(key[0], row.plan_hash), self._nodes.of(base_of(key[0]), row.plan_hash)
         done = await attempt(self._plan.id, plan, node, row, self._clock, self._deltas(plan, partition, row))
         await self._log.append([self._address(done, partition)])
         self._ended[key] = partition
@@ -116,7 +119,7 @@ class Launcher:
     def _is_orphan(self, node: str, partition: int, row: NodeRow, live: frozenset[str]) -> bool:
         """Say whether nobody alive works on a running row: a live worker ends and publishes, wherever the partition is now."""
         key = (node, row.run_id, row.epoch, row.seq)
-        plan = self._rows.plan_of(node)
+        plan = self._rows.plan_of(node, self._rows.seen(node, partition, row).plan_hash)
         if not plan.executes or key in self._executor or key in self._ended:
             return False
         if not self._rows.wanted(node, partition, row):

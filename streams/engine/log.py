@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.headers import Headers
+from schemas.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """One record to append. `partition` None lets the key choose; `timestamp` is the broker's or producer's business."""

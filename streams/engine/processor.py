@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast, get_args
 
 from schemas import codec
+from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
     DayRow,
+    EpochOpened,
     LeaseGranted,
     LeaseRequested,
     LeaseReturned,
@@ -22,6 +24,7 @@ from schemas.records import (
     Row,
     RunRecord,
     RunRow,
+    Started,
     TimerRow,
 )
 from streams.core import intake, items, lease, lease_agent, node_agent, run_agent, timer_agent
@@ -31,6 +34,7 @@ from streams.core.inbound import Inbound
 from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
+from streams.core.versions import Versions
 from streams.engine.items import CompiledItems, Rows
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
@@ -82,8 +86,10 @@ class Processor:
         moment: Callable[[], Moment],
         partition_of: PartitionOf,
         elsewhere: Elsewhere = nowhere,
+        versions: Versions | None = None,
     ) -> None:
         self.workflow = workflow
+        self._versions = versions or Versions(workflow.plan, lambda _, __: workflow)
         self.tables = tables
         self.timers = timers
         self.effects = Effects()
@@ -94,11 +100,12 @@ class Processor:
         self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
         self._journal = {node.id: node.topic for node in plan.nodes}
         self._node_of = {node.topic: node.id for node in plan.nodes}
-        self._rows = Rows(plan, tables)
+        self._rows = Rows(plan, tables, self._versions)
         self._compiled = CompiledItems(workflow)
         self._lowest: dict[tuple[str, str, int], int] = {}
         """Items that have not ended, by node, run and epoch: below them all have. A hint; without it they are looked through."""
         self._run_topic = plan.topic("run")
+        self._has_ledger = any(table.name == LEDGER_TABLE for table in plan.tables)
         self._leases = {node.plan.lease.topic: node for node in workflow.nodes.values() if node.plan.lease}
         self._readers = self._subscriptions()
         self._on_topic: dict[str, Callable[[Inbound], None]] = {
@@ -144,8 +151,9 @@ class Processor:
             row = self.tables.get(table, partition, key)
             if isinstance(row, NodeRow):
                 name = self._rows.id_at(table, key)
-                node, seen = self._compiled.of(name), self._rows.seen(name, partition, row)
-                ledger = self._ledger(node, partition, row.run_id)
+                seen = self._rows.seen(name, partition, row)
+                node = self._compiled.of(name, seen.plan_hash)
+                ledger = self._ledger(node, partition, row.run_id, seen.plan_hash)
                 found = node_agent.relaunch(node, seen, self._moment(), ledger)
                 self._note_node(node, partition, key, found if seen is row else items.stripped(found))
 
@@ -159,10 +167,10 @@ class Processor:
         return {topic: tuple(nodes) for topic, nodes in readers.items()}
 
     def _on_input(self, record: Inbound) -> None:
-        self._send(intake.admit(self.workflow, record, self._moment()), None)
+        self._send(intake.admit(self._versions.current, record, self._moment()), None)
 
     def _on_control(self, record: Inbound) -> None:
-        for send in intake.command(self.workflow, record, self._moment()):
+        for send in intake.command(self._versions.current, record, self._moment()):
             self._send(send, None)
 
     def _on_retry(self, record: Inbound) -> None:
@@ -186,14 +194,15 @@ class Processor:
             return
         key, partition, moment = entry.run_id, record.partition, replace(self._moment(), offset=record.offset)
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
-        decided = run_agent.decide(self.workflow.plan, run_row, entry, moment.now, record.offset)
+        current, known = self._versions.current.plan, self._versions.plans
+        decided = run_agent.decide(current, run_row, entry, moment.now, record.offset, known)
         self._note(RUN_TABLE, partition, key, decided)
         if run_row is not None and run_row.retired:
             self._give_up(entry, partition, moment)
             return  # its nodes' rows were dropped: a late record must not bring one back
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
-            ledger = self._ledger(node, partition, key)
+            ledger = self._ledger(node, partition, key, _version_of(entry, row))
             self._note_node(node, partition, key, node_agent.decide(node, row, entry, moment, ledger))
 
     def _on_item(self, entry: NodeRecord, record: Inbound) -> None:
@@ -202,9 +211,10 @@ class Processor:
         run_row = self.tables.get(RUN_TABLE, partition, run_id)
         if isinstance(run_row, RunRow) and run_row.retired:
             return
-        item, moment = self._compiled.of(entry.node), replace(self._moment(), offset=record.offset)
         parent = self._rows.get(base_of(entry.node), partition, run_id)
-        context = Context(item, moment, self._ledger(item, partition, run_id))
+        version = None if parent is None else parent.plan_hash
+        item, moment = self._compiled.of(entry.node, version), replace(self._moment(), offset=record.offset)
+        context = Context(item, moment, self._ledger(item, partition, run_id, version))
         row = self._rows.get(entry.node, partition, run_id)
         _, key = self._rows.place_of(entry.node, run_id)
         self._note_node(item, partition, key, items.decide_item(context, parent, row, entry, node_agent.decide_own))
@@ -213,7 +223,7 @@ class Processor:
 
     def _gather(self, parent: NodeRow, entry: NodeRecord, partition: int, moment: Moment) -> None:
         """End a node whose last item has ended, or the first that must not fail."""
-        node = self._compiled.of(base_of(entry.node))
+        node = self._compiled.of(base_of(entry.node), parent.plan_hash)
         hint = (node.plan.id, entry.run_id, entry.epoch)
         found = items.gather(
             Context(node, moment, None),
@@ -283,20 +293,22 @@ class Processor:
 
     # ---- the ledger -------------------------------------------------------------------------------------------------
 
-    def _ledger(self, node: CompiledNode, partition: int, run_id: str) -> Ledger | None:
-        """Return the run's ledger for a node that spends, None for others."""
-        plan = self.workflow.plan
-        if node.prompt is None or not plan.has_ledger:
+    def _ledger(self, node: CompiledNode, partition: int, run_id: str, version: str | None) -> Ledger | None:
+        """Return the run's ledger for a node that spends, None for others. The run's budget is its version's, the day's the current one."""
+        if node.prompt is None or not self._has_ledger:
             return None
+        budget, daily = self._versions.of(version).plan.budget, self._versions.current.plan.daily_budget
         row = self.tables.get(LEDGER_TABLE, partition, run_id)
-        row = with_limit(row if isinstance(row, LedgerRow) else LedgerRow(run_id, None, None), plan.budget)
+        if budget is None and daily is None and row is None:
+            return None
+        row = with_limit(row if isinstance(row, LedgerRow) else LedgerRow(run_id, None, None), budget)
         today, days, elsewhere = day_of(self._moment().now), {}, Cost()
-        if plan.daily_budget is not None:
+        if daily is not None:
             elsewhere = self._elsewhere(today)
             days = self._days(partition, row, today)
             for other in self.tables.partitions() - {partition}:
                 elsewhere = elsewhere.plus(taken(self.tables.get(LEDGER_TABLE, other, DAY + today)))
-        return Ledger(run_id, today, plan.budget, plan.daily_budget, row, days, elsewhere)
+        return Ledger(run_id, today, budget, daily, row, days, elsewhere)
 
     def _days(self, partition: int, run: LedgerRow, today: str) -> dict[str, DayRow]:
         """Return the partition's rows of today and of the days that the run's calls in flight are charged to."""
@@ -357,3 +369,10 @@ class Processor:
         plan = self.workflow.plan
         self._send(poison(plan.topic("dead-letter"), plan.id, record, "undecodable", problem), None)
         return None
+
+
+def _version_of(entry: RunRecord | NodeRecord, row: NodeRow | None) -> str | None:
+    """Return the hash of the version that a node's agent decides with: what begins a run or an epoch says which."""
+    if isinstance(entry, EpochOpened) or (isinstance(entry, Started) and (row is None or not row.started)):
+        return entry.plan_hash
+    return None if row is None else row.plan_hash

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import replace
 
+from schemas.quick import replace
 from schemas.records import NodeRow, Row, RunRow
 from streams.engine.processor import Address
 from streams.engine.tables import Tables

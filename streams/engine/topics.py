@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -15,12 +14,9 @@ from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
 from topology.naming import PROVIDER_STATES, RUN_TABLE
 from topology.plan import TopicPlan, WorkflowPlan
-
-log = structlog.get_logger(__name__)
+from topology.promises import TRAVEL_MS
 
 VISIBLE_WITHIN_S = 30
-MIN_COMPACTION_LAG_MS = 3_600_000
-"""Rows stay uncompacted for an hour, longer than any worker can be a zombie: a restore must see who overwrote whom."""
 
 
 async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
@@ -47,13 +43,20 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
 
 async def ensure_provider_states(config: EngineConfig) -> None:
     """Create the topic of breaker states if it is not there."""
+    await ensure_shared(PROVIDER_STATES, config)
+
+
+async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
+    """Create a compacted topic of one partition that all workflows share, if it is not there; return the topics there were."""
     admin = admin_of(config)
     await start(admin, config.bootstrap)
     try:
-        if PROVIDER_STATES not in await partition_counts(admin):
-            copies = await _default_replication(admin)
-            await _create(admin, [NewTopic(PROVIDER_STATES, 1, copies, topic_configs={"cleanup.policy": "compact"})])
-            await _until_visible(admin, [PROVIDER_STATES])
+        existing = frozenset(await partition_counts(admin))
+        if name not in existing:
+            settings = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_RECORD_BYTES)}
+            await _create(admin, [NewTopic(name, 1, await _default_replication(admin), topic_configs=settings)])
+            await _until_visible(admin, [name])
+        return existing
     finally:
         await admin.close()
 
@@ -68,7 +71,7 @@ def _wanted(plan: WorkflowPlan, count: int, copies: int) -> list[NewTopic]:
     topics = [NewTopic(topic.name, count, copies, topic_configs=_settings(topic)) for topic in plan.topics]
     compacted = {
         "cleanup.policy": "compact",
-        "min.compaction.lag.ms": str(MIN_COMPACTION_LAG_MS),
+        "min.compaction.lag.ms": str(TRAVEL_MS),
         "max.message.bytes": str(MAX_RECORD_BYTES),
     }
     return topics + [NewTopic(table.changelog, count, copies, topic_configs=compacted) for table in plan.tables]
@@ -79,23 +82,6 @@ async def _default_replication(admin: AIOKafkaAdminClient) -> int:
     brokers = (await admin.describe_cluster())["brokers"]
     told = await _config(admin, ConfigResourceType.BROKER, str(brokers[0]["node_id"]), "default.replication.factor")
     return int(told) if told else min(3, len(brokers))
-
-
-async def warn_of_retention(plan: WorkflowPlan, config: EngineConfig) -> None:
-    """Say when inputs outlive the state of their runs: such a run can be started no second time, and not be redriven either."""
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
-        kept = int(await _config(admin, ConfigResourceType.TOPIC, plan.topic("input"), "retention.ms") or -1)
-    finally:
-        await admin.close()
-    if kept < 0 or kept > plan.state_retention_ms:
-        log.warning(
-            "state_retention_ms is shorter than the input topic's retention: a run whose state was dropped cannot be redriven",
-            workflow=plan.id,
-            state_retention_ms=plan.state_retention_ms,
-            input_retention_ms=kept,
-        )
 
 
 async def _config(admin: AIOKafkaAdminClient, kind: ConfigResourceType, name: str, key: str) -> str | None:

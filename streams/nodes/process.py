@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import replace
 
+from schemas.quick import replace
 from streams.core.outcome import Failed, NodeError, NodeInput, Outcome
 from streams.nodes.function import inputs_for
 from streams.nodes.handler_loader import load_handler

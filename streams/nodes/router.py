@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from schemas.quick import replace
 from streams.core.outcome import Done, NodeInput, Outcome
 from streams.nodes.llm import LlmNode
 from streams.nodes.resources import Resources

@@ -53,6 +53,11 @@ def another_output_in_a_row(log: Doctored) -> None:
 
 
 @case("chain", "c.node-row")
+def another_version_in_a_row(log: Doctored) -> None:
+    log.change_row("b", plan_hash="of another run")
+
+
+@case("chain", "c.node-row")
 def another_status_in_a_row(log: Doctored) -> None:
     log.change_row("b", status="failed")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.cli.conftest import Cli, assert_clean, write_workflow
+from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
+from tests.cli.test_replay import total
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -82,6 +85,7 @@ def test_a_shadow_tells_what_differs_and_leaves_production_as_it_was(cli: Cli) -
     *lines, last = said.json
     expected = {run_id: result["outputs"]["tell"]["receipt"] // 100 for run_id, result in before.items()}
     assert {line["run_id"]: line["changed"] for line in lines} == {r: 10 < n <= 20 for r, n in expected.items()}
+    assert all(line["route"] == {"before": ["sort", "pay", "tell"], "after": ["sort", "pay", "tell"]} for line in lines)
     for line in lines:
         n = expected[line["run_id"]]
         assert line["outputs"]["before"] == before[line["run_id"]]["outputs"]
@@ -95,6 +99,94 @@ def test_a_shadow_tells_what_differs_and_leaves_production_as_it_was(cli: Cli) -
     assert standing["shadows"] == []
 
 
+ASKING = """workflow:
+  id: {id}
+  nodes:
+    - {{id: first, type: llm, model: m, prompt_template: first.j2}}
+    - {{id: second, type: llm, model: m, prompt_template: "{second}.j2"}}
+    - {{id: each, type: llm, model: m, prompt_template: item.j2, for_each: input.list}}
+    - {{id: last, type: function, handler: "last.py:handle", dependencies: [first, second, each]}}
+"""
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
+
+
+def asking(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path, dict[str, str]]:
+    """Return a workflow with three prompts, its worker at work, and a provider that counts; and a version whose second prompt is new."""
+    provider = start_provider(cli, monkeypatch, "fixed:5")
+    for name, text in (
+        ("first", "first {{ input.n }}"),
+        ("second", "second {{ input.n }}"),
+        ("anew", "anew {{ input.n }}"),
+    ):
+        (cli.folder / f"{name}.j2").write_text(text)
+    (cli.folder / "item.j2").write_text("item {{ item }}")
+    (cli.folder / "last.py").write_text(
+        f'def handle(inputs, context):\n    return {{"said": {EVIL!r}, "to": inputs["second"]}}\n'
+    )
+    workflow, file = write_workflow(cli.folder, ASKING.replace("{second}", "second"))
+    (cli.folder / "anew.yaml").write_text(file.read_text().replace("second.j2", "anew.j2"))
+    cli.worker(file)
+    return workflow, cli.folder / "anew.yaml", provider
+
+
+def test_a_live_shadow_follows_and_takes_answers_of_production(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow, anew, provider = asking(cli, monkeypatch)
+    publish_and_wait(cli, workflow, range(10))
+    assert total(provider) == 10 * 4
+    shadow = cli.start(
+        *("replay", workflow, "--from", "0", "--shadow", anew, "--live", "--reuse-responses"),
+        *("--report", "report.html", "--where", "input.n < 100", "--yes", "--json"),
+    )
+    assert shadow.stdout is not None
+    lines = [json.loads(shadow.stdout.readline()) for _ in range(10)]
+    assert total(provider) == 10 * 4 + 10, "one prompt of three is new"
+    assert cli("publish", workflow, "--input", json.dumps({"n": 100, "list": []}), "--run-id", "not-meant").code == 0
+    publish_and_wait(cli, workflow, range(10, 15))
+    lines += [json.loads(shadow.stdout.readline()) for _ in range(5)]
+    assert total(provider) == 15 * 4 + 15 + 2, "the one that is not meant asks production's models alone"
+    shadow.send_signal(signal.SIGINT)
+    rest, said = shadow.communicate(timeout=60)
+    assert shadow.returncode == 0, said
+    summary = json.loads(rest)["summary"]
+    assert (summary["runs"], summary["failed"], summary["reused"]) == (15, 0, 15)
+    assert len({line["run_id"] for line in lines}) == 15
+    assert all(line["reused"] == ["first"] for line in lines), "items are part of a node that did not come whole"
+    assert asyncio.run(state_of(cli.bootstrap or "", workflow))["shadows"] == []
+    page = (cli.folder / "report.html").read_text()
+    assert EVIL not in page
+    assert page.count("<script") == 4
+    assert json.loads(page.split('id="data-summary">')[1].split("</script>")[0]) == summary
+    assert_clean(cli, workflow)
+
+
+def test_a_shadow_interrupted_goes_on(cli: Cli) -> None:
+    (cli.folder / "old.py").write_text("LIMIT = 20\n" + HANDLERS)
+    workflow, file = write_workflow(cli.folder, VERSION.replace("{name}", "old"))
+    cli.worker(file)
+    publish_and_wait(cli, workflow, range(RUNS))
+    command = ("replay", workflow, "--from", "0", "--shadow", file, "--rate", "20", "--with-effects", "--yes", "--json")
+    first = cli.start(*command)
+    assert first.stdout is not None
+    for _ in range(10):
+        first.stdout.readline()
+    first.kill()
+    first.wait()
+    dry = cli(*command, "--dry-run").object
+    assert 10 <= dry["sent_before"] < RUNS
+    assert dry["runs"] + dry["sent_before"] == RUNS
+    said = cli(*command, timeout=120)
+    assert (said.code, said.json[-1]["summary"]["equal"]) == (0, RUNS), said.err
+    paid = (cli.folder / "paid").read_text().split()
+    assert {paid.count(run_id) for run_id in set(paid)} == {2}, "once by production, once by the shadow"
+
+
+def publish_and_wait(cli: Cli, workflow: str, numbers: range) -> None:
+    (cli.folder / "in.jsonl").write_text("".join(json.dumps({"n": n, "list": [n, -n]}) + "\n" for n in numbers))
+    for published in cli("publish", workflow, "--input-file", "in.jsonl", "--json").json[-1:]:
+        cli("consume", workflow, "--run-id", published["run_id"], "--timeout", "60")
+    cli("consume", workflow, "--max", str(numbers.stop), "--timeout", "60")
+
+
 def test_bad_usage_says_what_to_do(cli: Cli) -> None:
     (cli.folder / "old.py").write_text("LIMIT = 20\n" + HANDLERS)
     workflow, file = write_workflow(cli.folder, VERSION.replace("{name}", "old"))
@@ -103,7 +195,9 @@ def test_bad_usage_says_what_to_do(cli: Cli) -> None:
     for args, said in (
         (("--shadow", elsewhere), f"is of workflow '{other}', not of '{workflow}'"),
         (("--shadow", file, "--node", "pay"), "not with --node"),
-        (("--with-effects",), "belongs to --shadow"),
+        (("--with-effects",), "belong to --shadow"),
+        (("--shadow", file, "--live", "--to", "5"), "--live goes on with new runs"),
+        (("--shadow", file, "--report", "no/such/folder.html", "--yes"), "cannot be written"),
     ):
         answer = cli("replay", workflow, "--from", "0", *args)
         assert (answer.code, said in answer.err) == (2, True), answer.err

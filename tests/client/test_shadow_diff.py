@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.client.shadow import Summary, compared, diff, shadow_id, stubbed
+from penstock.client.shadow import shadow_id, stubbed
+from penstock.client.shadow_diff import Summary, compared, diff
 from tests.plans import CHAIN, external, llm, once, plan_of, review
 
 SCALARS = st.none() | st.booleans() | st.integers(0, 3) | st.text(max_size=2)
@@ -49,7 +50,21 @@ def _typed(value: Any) -> Any:
 
 
 def result(outputs: Any, cost: float | None = 1.0, ms: int = 100, status: str = "success") -> dict[str, Any]:
-    return {"run_id": "r1", "status": status, "outputs": outputs, "cost_usd": cost, "duration_ms": ms}
+    nodes = {
+        "a": {"status": "success", "reused": status == "failed"},
+        "b": {"status": status, "reused": False},
+        "c": {"status": "skipped", "reused": False},
+    }
+    usage = {"total_tokens": 10}
+    return {
+        "run_id": "r1",
+        "status": status,
+        "outputs": outputs,
+        "nodes": nodes,
+        "usage": usage,
+        "cost_usd": cost,
+        "duration_ms": ms,
+    }
 
 
 def test_the_summary_counts_its_lines() -> None:
@@ -61,9 +76,33 @@ def test_the_summary_counts_its_lines() -> None:
         "changed": 2,
         "equal": 1,
         "failed": 1,
+        "reused": 1,
+        "tokens": {"before": 30, "after": 30, "ratio": 1.0},
         "cost_usd": {"before": 2.0, "after": 1.5, "ratio": 0.75},
         "duration_ms": {"before": 300, "after": 600, "ratio": 2.0},
     }
+
+
+def test_a_line_has_what_differs_and_what_it_took() -> None:
+    line = compared(result({"a b": [1]}), result({"a b": [2]}, None, 300))
+    assert line == {
+        "run_id": "r1",
+        "changed": True,
+        "status": {"before": "success", "after": "success"},
+        "outputs": {"before": {"a b": [1]}, "after": {"a b": [2]}},
+        "route": {"before": ["a", "b"], "after": ["a", "b"]},
+        "tokens": {"before": 10, "after": 10},
+        "cost_usd": {"before": 1.0, "after": None},
+        "duration_ms": {"before": 100, "after": 300},
+        "reused": [],
+        "diff": [{"path": "$.outputs['a b'][0]", "before": 1, "after": 2}],
+    }
+
+
+def test_an_input_that_was_refused_differs() -> None:
+    refused = {"run_id": "r1", "status": "dead_letter", "error": {"kind": "input_schema", "message": "no"}}
+    line = compared(result({}), refused)
+    assert (line["changed"], line["route"]["after"], line["tokens"]["after"]) == (True, [], None)
 
 
 def test_what_reaches_out_is_stubbed() -> None:

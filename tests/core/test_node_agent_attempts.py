@@ -209,7 +209,9 @@ def test_an_end_that_was_read_first_is_kept_when_the_run_starts() -> None:
         assert isinstance(row, NodeRow)
         found = decide(NODE, row, started(), MOMENT)
         gathered = {"input": Gathered("success", Json('{"n":1}'))}
-        assert found.row == replace(row, started=True, traceparent=TRACE, gathered=gathered, closing=False)
+        assert found.row == replace(
+            row, started=True, traceparent=TRACE, gathered=gathered, closing=False, plan_hash="hash"
+        )
         assert [send.topic for send in found.sends] == (["wf.dead-letter"] if isinstance(record, Failed) else [])
         assert found.launch is False
 

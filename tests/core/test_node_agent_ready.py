@@ -41,7 +41,7 @@ from tests.core.examples import (
 )
 
 INPUT = {"input": Gathered("success", Json('{"n":1}'))}
-PENDING = NodeRow(RUN, started=True, gathered=INPUT, traceparent=TRACE)
+PENDING = NodeRow(RUN, started=True, gathered=INPUT, traceparent=TRACE, plan_hash="hash")
 
 
 def launched(row: NodeRow) -> Transition:

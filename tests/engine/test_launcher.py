@@ -14,10 +14,12 @@ from streams.core import node_agent
 from streams.core.compiled import compile_workflow
 from streams.core.outcome import Done, NodeInput, Outcome
 from streams.core.transition import Moment, Send
+from streams.core.versions import Versions
 from streams.engine.executor import Executor
 from streams.engine.launcher import RELAUNCH_GRACE_MS, Launcher
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
+from streams.engine.version_nodes import VersionNodes
 from tests.core.examples import RUN
 from tests.engine.recording import Recorder
 from tests.plans import plan_of
@@ -77,7 +79,8 @@ async def world() -> AsyncIterator[World]:
 
     node, tables, log, now = Gate(), Tables(), Recorder(), [0]
     executor = Executor({"n": 1})
-    launcher = Launcher(PLAN, {"n": node}, executor, tables, log, address, lambda: now[0], "me")
+    nodes = VersionNodes(PLAN, {"n": node}, Versions(PLAN, lambda plan, _: compile_workflow(plan)), lambda _: node)
+    launcher = Launcher(PLAN, nodes, executor, tables, log, address, lambda: now[0], "me")
     yield World(launcher, executor, tables, log, node, now)
     await executor.close()
 
@@ -195,7 +198,7 @@ class Broken:
 
 
 async def test_a_timeout_of_the_node_s_own_is_a_failed_attempt(world: World) -> None:
-    world.launcher._nodes = {"n": Broken()}
+    world.launcher._nodes._nodes = {"n": Broken()}
     world.row(RUNNING)
     world.relaunch()
     await turns()

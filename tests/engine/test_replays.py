@@ -58,7 +58,7 @@ def test_a_model_that_would_be_asked_the_same_is_not_asked() -> None:
 
 
 def test_another_prompt_asks_again_and_nothing_else_does() -> None:
-    after = plan_of(CHAIN, nodes={"b": llm(prompt="Tell {{ input.n }}"), "c": llm()})
+    after = plan_of(CHAIN, nodes={"b": llm(prompt="Tell {{ input.n }}"), "c": llm()}, plan_hash="after")
     with played(start(), plan=plan_of(CHAIN, nodes={"b": llm(), "c": llm()}), c=answering) as driver:
         driver.deploy(after)
         play(driver, [replay(reuse=True)])

@@ -83,7 +83,7 @@ def test_errors_can_be_raised() -> None:
 
 def test_description_as_json() -> None:
     described = description(plan())
-    assert list(described) == ["workflow", "version", "partitions", "nodes", "topics", "tables", "edges"]
+    assert list(described) == ["workflow", "version", "partitions", "nodes", "topics", "tables", "promises", "edges"]
     assert described["edges"] == [{"from": "dead_end", "to": "b", "kind": "control"}]
     assert described["nodes"][1] == {
         "id": "b",

@@ -122,6 +122,8 @@ def _node_differences(node: str, run: RunStory, row: NodeRow) -> Iterator[Differ
     yield "run_id", row.run_id, run.run_id
     yield "epoch", row.epoch, run.epoch_of(node, run.epoch)
     yield "opened", row.opened, run.epoch
+    if row.plan_hash is not None:  # rows written before runs kept their version have none
+        yield "plan_hash", row.plan_hash, run.version_in(row.epoch)
     yield "ahead", row.ahead, ()
     yield "started", row.started, run.start is not None
     yield "closing", row.closing, False
