@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format chaos drills failures replays bench-restore bench-engine clean
+.PHONY: help install demo test test-browser lint format chaos drills failures replays bench-restore bench-engine clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,15 @@ demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real mod
 
 test: $(STAMP) ## Run the tests, those on real Kafka among them
 	$(BIN)/python -m pytest -q
+
+# Playwright drives the chromium that is there: it downloads none.
+$(VENV)/.browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@touch $@
+
+test-browser: $(VENV)/.browser ## Run the console's tests in a real browser (chromium, installed with apt where that is allowed); pictures in .penstock/screenshots
+	@PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" tests/browser/chromium.sh
+	PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

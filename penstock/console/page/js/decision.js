@@ -47,8 +47,11 @@ function approved(review) {
 
 function editFields(review) {
   const { form_schema: schema } = review;
-  if (!schema) return { fields: null, read: () => ({}) };
   const now = approved(review) ?? {};
+  if (!schema) {
+    const { fields, read } = jsonField({}, now);
+    return { fields: h("details", {}, h("summary", {}, "Edit what is approved"), fields), read };
+  }
   const properties = Object.entries(schema.properties ?? {});
   const simple = properties.length && properties.every(([, of]) => of.enum || ["string", "integer", "number", "boolean"].includes(of.type));
   return simple ? simpleFields(properties, now) : jsonField(schema, now);
@@ -96,7 +99,7 @@ function jsonField(schema, now) {
     const { patch: edit, impossible } = mergePatch(start, value);
     return impossible ? { error: impossible } : { edit };
   };
-  return { fields: field("May be edited (JSON)", area, "Only what you change is sent."), read };
+  return { fields: field("What is approved (JSON)", area, "Only what you change is sent. What the form_schema of the node does not allow is refused."), read };
 }
 
 function remembered() {

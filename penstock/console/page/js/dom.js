@@ -70,9 +70,8 @@ function update(node, next) {
   if (node.hasAttribute("data-island")) return; // made once, then its own: a form somebody is filling in
   updateAttributes(node, next);
   updateHandlers(node, next);
-  // What somebody is typing is theirs.
-  if (next.given !== undefined && next.given !== node.given && document.activeElement !== node) {
-    node.value = next.given;
+  if (next.given !== undefined && next.given !== node.given) {
+    if (document.activeElement !== node) node.value = next.given; // what somebody is typing is theirs
     node.given = next.given;
   }
   if (node.nodeName !== "TEXTAREA") patchChildren(node, next.childNodes);

@@ -59,7 +59,7 @@ function subtitle(node) {
 export function drawDag(dag, { label, look, edge = () => "" }) {
   const at = place(dag, innerWidth < 760 ? "TB" : "LR");
   return h("div", { class: "dag", key: "dag" },
-    h("svg", { width: at.width, height: at.height, viewBox: `${at.left} ${at.top} ${at.width} ${at.height}`, style: { "min-width": `${Math.round(at.width * 0.62)}px` }, role: "group", "aria-label": label },
+    h("svg", { width: at.width, height: at.height, viewBox: `${at.left} ${at.top} ${at.width} ${at.height}`, style: { "min-width": `${Math.round(at.width * 0.8)}px` }, role: "group", "aria-label": label },
       h("defs", {}, h("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto-start-reverse" }, h("path", { class: "tip", d: "M0 0.8 7 4 0 7.2z" }))),
       at.edges.map((line) => h("path", { class: `edge ${line.kind === "data" ? "data" : ""} ${edge(line.from, line.to)}`, key: `${line.from} ${line.to}`, d: curve(line.points), "marker-end": "url(#tip)", "aria-hidden": "true" })),
       dag.nodes.map((node) => drawNode(node, at.nodes.get(node.id), look(node)))));

@@ -46,8 +46,8 @@ function signedOut() {
 }
 
 async function signOut() {
-  await remove("v1/session");
   signedOut();
+  await remove("v1/session");
 }
 
 function frame() {
@@ -56,6 +56,7 @@ function frame() {
 }
 
 const countAgain = soon(async () => {
+  if (!document.getElementById("frame")) return;
   const { items } = await get("v1/workflows").catch(() => ({ items: [] }));
   const sum = (name) => items.filter((one) => !one.shadow_of).reduce((all, one) => all + (one[name] ?? 0), 0);
   told.counts = { reviews: sum("reviews_waiting"), "dead-letters": sum("dead_letters_open") };
@@ -70,6 +71,7 @@ function close() {
 async function show() {
   if (!document.getElementById("frame")) return;
   const next = parseHash(location.hash);
+  const first = place === null;
   const same = view && place && place.parts.join("/") === next.parts.join("/");
   place = next;
   frame();
@@ -81,6 +83,7 @@ async function show() {
   patch(main, h("p", { class: "muted", key: "loading" }, "Loading…"));
   document.title = `${view.title} · Penstock`;
   await load(view);
+  if (first) return; // who comes here begins at the top, with the link to skip there
   main.focus({ preventScroll: true });
   scrollTo(0, 0);
 }

@@ -10,12 +10,11 @@ export function letterView(context, workflow, partition, offset) {
   return {
     title: `Dead letter ${partition}/${offset}`,
     async load() {
-      const letter = await get(path("v1", "dead-letters", workflow, partition, offset));
-      return { letter, seen: await seenBy(letter, workflow) };
+      return { letter: await get(path("v1", "dead-letters", workflow, partition, offset)) };
     },
     concerns: (change) => change.what.includes("dead_letters"),
     draw() {
-      const { letter, seen } = this.data;
+      const { letter } = this.data;
       return [
         head({
           crumbs: [["Dead letters", "#/dead-letters"], [workflow, to(["dead-letters"], { workflow })]],
@@ -26,24 +25,19 @@ export function letterView(context, workflow, partition, offset) {
         note(letter.message, "bad"),
         panel(null, facts({ Run: letter.run_id ? h("code", {}, letter.run_id) : null, Node: letter.node, Attempt: letter.attempt, Epoch: letter.epoch ? letter.epoch : null, At: when(letter.at), Place: h("code", {}, `${workflow}.dead-letter ${letter.place}`) }), { key: "facts" }),
         h("div", { class: "halves", key: "halves" },
-          panel("Send it back", redriveForm(letter, seen, workflow, context), { key: `redrive-${letter.status}` }),
+          panel("Send it back", redriveForm(letter, workflow, context), { key: `redrive-${letter.status}` }),
           h("div", { class: "stack" }, attempts(letter), redrives(letter), evidence(letter))),
       ];
     },
   };
 }
 
-/** Return what an edit is made of: of an input the value itself, of a node what it sees; null if the run is gone. */
-async function seenBy(letter, workflow) {
-  if (letter.is_input) return letter.value;
-  const run = await get(path("v1", "runs", letter.run_id), { workflow }).catch(() => null);
-  return run?.node_details.find((node) => node.id === letter.node)?.inputs ?? null;
-}
-
-function redriveForm(letter, seen, workflow, context) {
+function redriveForm(letter, workflow, context) {
   if (letter.status !== "open") return empty("It was sent back already.", "A dead letter is redriven once; if it fails again there is a new one.");
   if (!letter.redrivable) return empty("It cannot be sent back.", letter.message);
   if (!context.mayWrite) return empty("Sign in to send it back.");
+  // The letter of a node holds what the node saw, that of an input the input itself.
+  const seen = letter.value;
   const editable = typeof seen === "object" && seen !== null;
   const area = h("textarea", { class: "mono", name: "edit", rows: 16, spellcheck: "false", value: editable ? pretty(seen) : "", oninput: () => tell() });
   const said = h("div", { "aria-live": "polite" });
@@ -78,7 +72,7 @@ function redriveForm(letter, seen, workflow, context) {
   };
   tell();
   return h("form", { class: "form", "data-island": true, key: "redrive", onsubmit: submit },
-    editable ? field(letter.is_input ? "The input, to be edited" : "What the node sees, to be edited", area, "Only what you change is sent, as a JSON merge patch.") : note("What the node saw is not there any more: it can be sent back as it is."),
+    editable ? field(letter.is_input ? "The input, to be edited" : "What the node sees, to be edited", area, "Only what you change is sent, as a JSON merge patch.") : note("What it holds is not JSON, and cannot be edited here; it can be sent back as it is."),
     said,
     h("div", { class: "actions" }, h("button", { class: "button main", type: "submit" }, "Redrive"), editable ? button("Undo edits", () => { area.value = pretty(seen); tell(); }) : null));
 }

@@ -75,7 +75,7 @@ function shown(review) {
 function madeBy(review) {
   const parts = Object.entries(review.made_by ?? {});
   if (!parts.length) return null;
-  return panel("Where it comes from", [h("table", {}, h("thead", {}, h("tr", {}, ["Node", "Model", "Prompt hash", "Response hash"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, parts.map(([name, by]) => h("tr", {}, h("td", { class: "mono" }, name), h("td", {}, by.model), ...[by.prompt_hash, by.response_hash].map((hash) => h("td", { class: "mono tiny", title: hash }, hash?.slice(0, 12) ?? "–")))))),
+  return panel("Where it comes from", [h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["Node", "Model", "Prompt hash", "Response hash"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, parts.map(([name, by]) => h("tr", {}, h("td", { class: "mono" }, name), h("td", {}, by.model), ...[by.prompt_hash, by.response_hash].map((hash) => h("td", { class: "mono tiny", title: hash }, hash?.slice(0, 12) ?? "–"))))))),
     note(h("span", {}, "Your decision is bound to what is shown here by the hash ", h("code", { class: "tiny" }, review.hash.slice(0, 16)), "…: if it changes meanwhile, the decision is refused."))], { flush: true });
 }

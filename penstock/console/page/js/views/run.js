@@ -12,17 +12,11 @@ import { isAbout, soon } from "../live.js";
 
 export function runView(context, workflow, id) {
   const texts = new Map();
-  const patience = Date.now() + 8000;
   const view = {
     title: id,
     stop: null,
     async load() {
-      const run = await get(path("v1", "runs", id), { workflow }).catch((error) => {
-        if (error.status !== 404 || Date.now() > patience) throw error;
-        setTimeout(context.reload, 300);
-        return null; // just published: it is taken up in a moment
-      });
-      if (!run) return { coming: true };
+      const run = await get(path("v1", "runs", id), { workflow });
       if (run.status === "running" && !view.stop) {
         view.stop = follow(workflow, id, texts, { onText: soon(context.redraw, 60), onChange: context.reload });
       }
@@ -32,7 +26,7 @@ export function runView(context, workflow, id) {
     concerns: (change) => isAbout(change, workflow, id),
     ticks: () => view.data?.status === "running",
     close() { view.stop?.(); view.stop = null; },
-    draw: () => (view.data.coming ? panel(null, empty("The run is being taken up…")) : drawRun(view.data, { workflow, texts, context, query: view.query })),
+    draw: () => drawRun(view.data, { workflow, texts, context, query: view.query }),
   };
   return view;
 }

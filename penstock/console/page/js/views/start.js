@@ -3,7 +3,7 @@ import { get, path, post } from "../api.js";
 import { h, patch } from "../dom.js";
 import { parse, pretty } from "../format.js";
 import { skeleton } from "../skeleton.js";
-import { button, field, head, jsonBlock, link, panel, refusal } from "../parts.js";
+import { button, field, head, jsonBlock, link, note, panel, refusal } from "../parts.js";
 import { go, to } from "../route.js";
 
 export function startView(_context, id) {
@@ -20,6 +20,17 @@ export function startView(_context, id) {
       ];
     },
   };
+}
+
+/** Wait until the run has begun or its input became a dead letter, for ten seconds at most. In a list, not to be there is no error. */
+async function takenUp(workflow, run) {
+  for (const until = Date.now() + 10_000; Date.now() < until;) {
+    const [runs, letters] = await Promise.all([get("v1/runs", { workflow, q: run, limit: 5 }), get("v1/dead-letters", { workflow, run_id: run, limit: 1 })]);
+    if (runs.items.some((one) => one.run_id === run)) return { there: true };
+    if (letters.items.length) return { letter: letters.items[0] };
+    await new Promise((resolve) => { setTimeout(resolve, 250); });
+  }
+  return {};
 }
 
 function startForm(id, schema) {
@@ -41,7 +52,11 @@ function startForm(id, schema) {
       const named = runId.value.trim() ? { run_id: runId.value.trim() } : {};
       // Pressed twice, or sent again after an answer got lost, it is one run.
       const started = await post(path("v1", "workflows", id, "runs"), { input: parse(input.value).value, ...named }, { "Idempotency-Key": key });
-      go(to(["workflows", id, "runs", started.run_id]));
+      patch(said, note("Published; it is being taken up…"));
+      const { there, letter } = await takenUp(id, started.run_id);
+      if (there) go(to(["workflows", id, "runs", started.run_id]));
+      else if (letter) patch(said, refusal({ message: `Refused by intake: ${letter.message}` }));
+      else patch(said, note(`Run ${started.run_id} is published at ${started.topic} ${started.partition}/${started.offset}. No worker has taken it up yet: is one running?`));
     } catch (error) {
       if (error.status) key = crypto.randomUUID();
       patch(said, refusal(error));
