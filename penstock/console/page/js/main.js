@@ -61,7 +61,7 @@ const countAgain = soon(async () => {
   const sum = (name) => items.filter((one) => !one.shadow_of).reduce((all, one) => all + (one[name] ?? 0), 0);
   told.counts = { reviews: sum("reviews_waiting"), "dead-letters": sum("dead_letters_open") };
   frame();
-}, 300);
+}, 1000);
 
 function close() {
   view?.close?.();
