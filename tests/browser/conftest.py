@@ -78,6 +78,7 @@ def open_page(browser: Browser, desk: Desk, said: Said) -> Iterator[Open]:
             answer = context.request.post("/v1/session", data={"token": TOKEN})
             assert answer.status == 204, answer.text()
         page = context.new_page()
+        page.set_default_timeout(60_000)
         page.goto(f"/{place}")
         return page
 
