@@ -148,9 +148,9 @@ class Cli:
             process.communicate()
 
 
-def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch, latency: str) -> dict[str, str]:
+def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch, latency: str, *more: str) -> dict[str, str]:
     """Start a real provider of model `m` that the workers started later use; return its addresses."""
-    command = [sys.executable, "-m", "benchmarks.provider", "--latency", latency]
+    command = [sys.executable, "-m", "benchmarks.provider", "--latency", latency, *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cli.started.append(process)
     assert process.stdout is not None

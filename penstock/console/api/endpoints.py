@@ -13,7 +13,7 @@ _KEY = Header(
     "Names this request: sent again with the same body it starts no second run, with another body it is refused.",
 )
 _LAST = Header(
-    "Last-Event-ID", "^[0-9]{1,18}$", "The id of the last event that was received: the stream goes on after it."
+    "Last-Event-ID", "^[0-9]{1,19}$", "The id of the last event that was received: the stream goes on after it."
 )
 
 ENDPOINTS = (

@@ -17,6 +17,7 @@ from penstock.client.errors import AmbiguousRun, NoReview, UnknownRun, UnknownWo
 from penstock.console.api.shapes import Problem
 from penstock.console.queries.letters import UnknownLetter
 from penstock.console.queries.paging import BadCursor
+from penstock.console.traces import trace_of
 from streams.errors import BrokerUnreachable
 
 log = structlog.get_logger(__name__)
@@ -67,7 +68,7 @@ def answer_to(error: Exception) -> Response:
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return problem(status, str(error), workflows=getattr(error, "workflows", None))
-    log.error("a request failed", exc_info=error)
+    log.error("a request failed", traceback=trace_of(error))
     return problem(500, "a defect of the console's: its log says more")
 
 

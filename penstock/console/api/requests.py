@@ -88,7 +88,7 @@ class LettersAsked(Page):
 class StreamAsked(OfWorkflow):
     """`last_event_id` serves as the header Last-Event-ID does, which goes before it."""
 
-    last_event_id: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
+    last_event_id: Annotated[str, Field(pattern=r"^[0-9]{1,19}$")] | None = None
 
 
 class Login(Asked):

@@ -411,6 +411,8 @@ class ShadowSummary(Shape):
     changed: int
     equal: int
     failed: int
+    reused: int
+    tokens: BeforeAfter
     cost_usd: BeforeAfter
     duration_ms: BeforeAfter
 

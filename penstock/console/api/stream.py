@@ -1,7 +1,8 @@
 """`GET /v1/runs/{id}/stream`: a run as it goes, for services that do not speak Kafka.
 
-An event's id is a place in two logs: the offset behind the last delta, and how many numbered events of the run were told.
-A client that comes back with it goes on exactly there, whichever process answers: deltas are counted by Kafka's offsets.
+An event's id is a place in two logs: the offset behind the last delta, and how many numbered events of the run were told, by which read
+model. A client that comes back with it goes on exactly there. Deltas are counted by Kafka's offsets, whichever process answers; a read
+model that was made anew may number the other events otherwise, so it tells them all again.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from penstock.console.console import Console
 from penstock.console.deltas import DeltaTail, tail_of
 from penstock.console.queries import run_detail
 from penstock.console.readmodel.hub import Listener
+from penstock.console.readmodel.store import GENERATION_BITS
 from schemas.codec import loads
 from schemas.records import TERMINAL_STATUSES
 
-_SHIFT = 24
+_TOLD_BITS = 16
+_LOW_BITS = _TOLD_BITS + GENERATION_BITS
 RESULT_WITHIN_S = 5.0
 """How long the end waits for the result: the run's row may be folded before it."""
 LOOK_EVERY_S = 1.0
@@ -36,32 +39,34 @@ LOOK_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class At:
-    """Where a client is: the next offset of deltas (None: from the run's beginning), and the events told."""
+    """Where a client is: the next offset of deltas (None: from the run's beginning), and the events told by the read model `generation`."""
 
+    generation: int
     offset: int | None = None
     told: int = 0
 
     @classmethod
-    def of(cls, id_: str | None) -> At:
+    def of(cls, id_: str | None, generation: int) -> At:
         """Return the place that an event's id names."""
         if id_ is None:
-            return cls()
-        offset, told = divmod(int(id_), 1 << _SHIFT)
-        return cls(offset or None, told)
+            return cls(generation)
+        offset, low = divmod(int(id_), 1 << _LOW_BITS)
+        known, told = divmod(low, 1 << _TOLD_BITS)
+        return cls(generation, offset or None, told if known == generation else 0)
 
     @property
     def id(self) -> int:
         """Return the id of an event after which a client is here."""
-        return (self.offset or 0) << _SHIFT | self.told
+        return (self.offset or 0) << _LOW_BITS | self.generation << _TOLD_BITS | self.told
 
 
 async def stream(call: Call) -> Response:
     """Follow a run: deltas, its nodes, its end. After the end there is nothing to come back for: 204."""
     last = call.request.headers.get("last-event-id") or call.query.last_event_id
-    if last is not None and not (last.isascii() and last.isdigit() and len(last) <= 18):
+    if last is not None and not (last.isascii() and last.isdigit() and len(last) <= 19):
         raise Refused(422, "Last-Event-ID: not the id of an event of this stream")
     state = await call.console.run(call.path["run_id"], call.query.workflow)
-    at = At.of(last)
+    at = At.of(last, call.console.store.generation)
     if state.row.status != "running" and last is not None:
         ahead = await call.console.ask(partial(_ahead, state=state, told=at.told))
         if not ahead:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.client.shadow import Summary, compared
+from penstock.client.shadow_diff import Summary, compared
 from penstock.console.api import shapes
 from penstock.console.queries.structure import unknown_workflow, workflow_of
 from penstock.console.queries.workflows import shadowed_by

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.client import reviews
 from penstock.console.api import shapes
+from penstock.console.queries.plans import current_plan
 from penstock.console.queries.structure import workflow_of
 from schemas.codec import decode
 from schemas.records import ReviewRequested
@@ -19,7 +20,7 @@ def waiting(db: sqlite3.Connection, workflow: str | None) -> shapes.Reviews:
     asked = "select * from nodes where review_hash is not null and (? is null or workflow = ?)"
     found = [request for row in db.execute(asked, (workflow, workflow)) if (request := request_of(db, row))]
     found.sort(key=lambda review: (review.request.due_at, review.request.run_id, review.request.node))
-    return shapes.Reviews(items=[_shape(review) for review in found])
+    return shapes.Reviews(items=[_shape(review, _form_schema(db, review)) for review in found])
 
 
 def request_of(db: sqlite3.Connection, row: sqlite3.Row) -> reviews.Review | None:
@@ -39,6 +40,12 @@ def review_at(db: sqlite3.Connection, workflow: str, run_id: str, node: str) -> 
     return None if row is None else request_of(db, row)
 
 
-def _shape(review: reviews.Review) -> shapes.Review:
+def _form_schema(db: sqlite3.Connection, review: reviews.Review) -> dict[str, Any] | None:
+    plan = current_plan(db, review.workflow)
+    found = [node.review for node in plan.nodes if node.id == review.request.node] if plan else []
+    return found[0].form_schema if found and found[0] is not None else None
+
+
+def _shape(review: reviews.Review, form_schema: dict[str, Any] | None) -> shapes.Review:
     told: dict[str, Any] = {"escalation": 0, **review.detail()}
-    return shapes.Review(**told)
+    return shapes.Review(**told, form_schema=form_schema)

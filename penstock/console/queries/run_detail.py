@@ -11,12 +11,15 @@ from penstock.client.runs import RunState
 from penstock.client.views import detail_of
 from penstock.console.api import shapes
 from penstock.console.queries.history import calls_of, history_of
+from penstock.console.queries.plans import current_plan, plan_called, prompt_of
 from penstock.console.queries.runs import summary_values
 from penstock.console.queries.structure import dag_of, workflow_of
 from schemas.codec import decode, loads
 from schemas.records import LedgerRow, NodeRow, Record, RunRow, Started, TimerRow
+from streams.core.compiled import inputs_of
 from streams.core.dead_letter import iso
 from streams.core.merge_patch import merge_patch
+from topology.plan import NodePlan, WorkflowPlan
 
 
 class Ambiguous(AmbiguousRun):
@@ -61,6 +64,7 @@ def run_detail(db: sqlite3.Connection, run_id: str, workflow: str | None) -> sha
     said = detail_of(state)
     row = state.row
     outputs = outputs_of(db, state)
+    plan = plan_called(db, state.workflow.id, row.plan_hash) or current_plan(db, state.workflow.id)
     started = next((found for _, found in records if isinstance(found, Started)), None)
     return shapes.RunDetail(
         **summary_values(db, state.workflow, row),
@@ -74,8 +78,8 @@ def run_detail(db: sqlite3.Connection, run_id: str, workflow: str | None) -> sha
         trace_id=_trace_id(row.traceparent),
         ledger=_ledger(db, state),
         timers=_timers(db, state),
-        dag=dag_of(db, state.workflow, counted=False),
-        node_details=_nodes(state, said["nodes"], records),
+        dag=dag_of(db, state.workflow, plan, counted=False),
+        node_details=_nodes(state, plan, said["nodes"], records),
         history=history_of(records),
     )
 
@@ -107,26 +111,32 @@ def result_of(db: sqlite3.Connection, state: RunState) -> dict[str, Any] | None:
 
 
 def _nodes(
-    state: RunState, said: Mapping[str, Mapping[str, Any]], records: Sequence[tuple[int, Record]]
+    state: RunState,
+    plan: WorkflowPlan | None,
+    said: Mapping[str, Mapping[str, Any]],
+    records: Sequence[tuple[int, Record]],
 ) -> list[shapes.Node]:
+    planned = {} if plan is None else {node.id: node for node in plan.nodes}
     return [
         shapes.Node(
             id=node,
-            type=None,
+            type=planned[node].kind if node in planned else None,
             **told,
-            inputs=_inputs(state.nodes.get(node)),
+            inputs=_inputs(planned.get(node), state.nodes.get(node)),
             review=_review(state.nodes.get(node), told["status"]),
             calls=calls_of(node, records),
-            prompt=None,
+            prompt=prompt_of(planned[node], state.nodes.get(node), records) if node in planned else None,
         )
         for node, told in said.items()
     ]
 
 
-def _inputs(row: NodeRow | None) -> dict[str, Any] | None:
+def _inputs(node: NodePlan | None, row: NodeRow | None) -> dict[str, Any] | None:
     """Return what the node has of what it sees, as edits left it."""
     if row is None or not row.gathered:
         return None
+    if node is not None:
+        return inputs_of(node, row)
     seen = {name: loads(got.output) for name, got in row.gathered.items() if got.output is not None}
     for edit in row.edits:
         seen = {name: value for name, value in merge_patch(seen, loads(edit)).items() if name in row.gathered}

@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any
 
 from penstock.console.api import shapes
+from penstock.console.queries.plans import current_plan
 from penstock.console.queries.structure import dag_of, workflow_of
 from schemas.codec import loads
 from streams.core.dead_letter import iso
@@ -28,7 +29,9 @@ def all_workflows(db: sqlite3.Connection, now: datetime) -> shapes.Workflows:
 def one_workflow(db: sqlite3.Connection, workflow_id: str, now: datetime) -> shapes.WorkflowDetail:
     """Return a workflow with its graph; raise `UnknownWorkflow`."""
     workflow = workflow_of(db, workflow_id)
-    return shapes.WorkflowDetail(**_figures(db, workflow_id, now), dag=dag_of(db, workflow, counted=True))
+    return shapes.WorkflowDetail(
+        **_figures(db, workflow_id, now), dag=dag_of(db, workflow, current_plan(db, workflow_id), counted=True)
+    )
 
 
 def shadowed_by(workflow_id: str) -> str | None:

@@ -65,8 +65,21 @@ def _take(
             _take_results(db, source, records, changes)
         case "control":
             _take_commands(db, source, records, changes)
+        case "plans":
+            _take_plans(db, records, changes)
     last = records[-1]
     db.execute(_MOVE, (*place, source.workflow, last.offset + 1, last.timestamp, owner_epoch))
+
+
+def _take_plans(db: sqlite3.Connection, records: Sequence[ConsumerRecord], changes: Changes) -> None:
+    """Keep the versions of workflows as they were recorded; whether one can be read shows when it is asked for."""
+    for record in records:
+        workflow, _, plan_hash = (record.key or b"").decode(errors="replace").rpartition("/")
+        db.execute("delete from plans where workflow = ? and plan_hash = ?", (workflow, plan_hash))
+        if record.value is not None:
+            text = record.value.decode(errors="replace")
+            db.execute("insert into plans values (?, ?, ?, ?)", (workflow, plan_hash, record.offset, text))
+        changes.of(workflow, "workflows")
 
 
 def _take_results(db: sqlite3.Connection, source: Source, records: Sequence[ConsumerRecord], changes: Changes) -> None:

@@ -14,8 +14,9 @@ from penstock.client import connections, reading
 from penstock.client.workflows import Workflow, workflows_among
 from penstock.console.readmodel import fold as folding
 from penstock.console.readmodel.hub import Hub
-from penstock.console.readmodel.sources import Source, sources_of
+from penstock.console.readmodel.sources import Source, shared_sources, sources_of
 from penstock.console.readmodel.store import Store
+from penstock.console.traces import trace_of
 from schemas.codec import dumps
 from streams.engine.config import EngineConfig
 from streams.engine.topics import partition_counts
@@ -53,7 +54,7 @@ class Follower:
             except PenstockError as error:
                 self._stumbled("ok", error)
             except Exception as error:
-                log.exception("the read model stands still")
+                log.error("the read model stands still", traceback=trace_of(error))
                 self._stumbled("ok", error)
             await asyncio.sleep(AGAIN_AFTER_S)
 
@@ -90,6 +91,7 @@ class Follower:
     async def _assign(self, reader: AIOKafkaConsumer, topics: Mapping[str, int]) -> None:
         found = workflows_among(topics)
         sources = {source.topic: source for one in found.values() for source in sources_of(one, topics)}
+        sources |= {source.topic: source for source in shared_sources(topics)}
         for gone in self._known() - found.keys():
             self._forget(gone)
         places = [place for source in sources.values() for place in reading.places_of(source.topic, source.partitions)]

@@ -1,5 +1,5 @@
 -- The read model. Whatever stands here was folded from topics; `places` says up to where, in the same transaction.
--- A changed schema gets a new SCHEMA_VERSION in store.py: the file is then made anew.
+-- A file of another schema is made anew.
 
 create table workflows (
     id text primary key,
@@ -63,6 +63,14 @@ create table rows (                         -- ledger and timers
     primary key (workflow, name, key)
 );
 create index rows_by_run on rows (workflow, run_id);
+
+create table plans (                        -- the versions in penstock.plans: not of a workflow's own topics, so kept when those go
+    workflow text not null,
+    plan_hash text not null,
+    recorded integer not null,              -- offset: the last one is current
+    value text not null,                    -- JSON, as topology/versions.py reads it
+    primary key (workflow, plan_hash)
+) without rowid;
 
 create table edges (
     workflow text not null,

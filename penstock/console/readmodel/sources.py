@@ -9,7 +9,7 @@ from typing import Literal
 from penstock.client.workflows import Workflow
 from topology import naming
 
-Kind = Literal["run rows", "node rows", "other rows", "journal", "results", "letters", "control"]
+Kind = Literal["run rows", "node rows", "other rows", "journal", "results", "letters", "control", "plans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,15 @@ class Source:
     workflow: str
     kind: Kind
     name: str = ""
+
+
+SHARED = ""
+"""What stands for a workflow where a topic is of them all."""
+
+
+def shared_sources(topics: Mapping[str, int]) -> list[Source]:
+    """Return what is folded beside the workflows' own topics."""
+    return [Source(naming.PLANS, topics[naming.PLANS], SHARED, "plans")] if naming.PLANS in topics else []
 
 
 def sources_of(workflow: Workflow, topics: Mapping[str, int]) -> list[Source]:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
+from penstock.console.readmodel.sources import SHARED
 from streams.errors import PenstockError
 
-SCHEMA_VERSION = 1
+SCHEMA = (resources.files("penstock.console.readmodel") / "schema.sql").read_text()
+SCHEMA_VERSION = int.from_bytes(hashlib.sha256(SCHEMA.encode()).digest()[:3])
+"""Told by the schema itself: a file of another one is made anew."""
 BUSY_MS = 10_000
+GENERATION_BITS = 17
+"""A read model is told from the one before it by the second of its making, of a day and a half."""
 _TABLES = ("places", "runs", "nodes", "rows", "edges", "results", "letters", "replays", "events")
 
 
@@ -30,6 +37,7 @@ class Store:
         self.path = path
         self._lock = _locked(path.with_suffix(".lock"))
         self.writer = _opened(path)
+        self.generation = int(self.writer.execute("select value from meta where name = 'generation'").fetchone()[0])
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -40,12 +48,14 @@ class Store:
             yield connection
 
     def forget(self, workflow: str) -> None:
-        """Drop everything of a workflow: its topics are gone, or are others of the same name."""
+        """Drop everything of a workflow's topics: they are gone, or are others of the same name."""
         with self.writer as db:
             db.execute("delete from texts where rowid in (select id from journal where workflow = ?)", (workflow,))
             for table in ("journal", *_TABLES):
                 db.execute(f"delete from {table} where workflow = ?", (workflow,))  # noqa: S608 - our own names
             db.execute("delete from workflows where id = ?", (workflow,))
+            if workflow == SHARED:
+                db.execute("delete from plans")
 
     def close(self) -> None:
         """Close the writer and let another console have the file."""
@@ -74,8 +84,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     if connection.execute("pragma user_version").fetchone()[0] != SCHEMA_VERSION:
         connection.execute("pragma journal_mode = wal")
-        schema = (resources.files("penstock.console.readmodel") / "schema.sql").read_text()
-        connection.executescript(f"begin;{schema};pragma user_version = {SCHEMA_VERSION};commit;")
+        made = f"insert into meta values ('generation', {int(time.time()) % (1 << GENERATION_BITS)})"  # noqa: S608 - a number
+        connection.executescript(f"begin;{SCHEMA};{made};pragma user_version = {SCHEMA_VERSION};commit;")
     return connection
 
 
