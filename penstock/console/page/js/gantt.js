@@ -25,7 +25,7 @@ export function drawGantt(details, { epoch, hrefOf, chosen, now = Date.now() }) 
 function axis({ from, to }) {
   const marks = [0, 0.25, 0.5, 0.75, 1];
   return h("div", { class: "axis", "aria-hidden": "true", key: "axis" }, h("span", {}, ""),
-    h("div", { class: "ticks" }, marks.map((part) => h("span", { class: part % 0.5 ? "fine" : null, style: { left: `${part * 100}%` } }, duration((to - from) * part)))), h("span", {}, ""));
+    h("div", { class: "ticks" }, marks.map((part) => h("span", { class: part % 0.5 ? "fine" : part % 1 ? "mid" : null, style: { left: `${part * 100}%` } }, duration((to - from) * part)))), h("span", {}, ""));
 }
 
 function line(node, { epoch, span, now, href, current }) {

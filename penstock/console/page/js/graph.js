@@ -18,7 +18,7 @@ function compute(dag, direction) {
   graph.setGraph({ rankdir: direction, nodesep: 22, ranksep: direction === "LR" ? 48 : 34 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of dag.nodes) graph.setNode(node.id, { width: widthOf(node), height: HEIGHT });
-  for (const edge of merged(dag.edges)) graph.setEdge(edge.from, edge.to, { kind: edge.kind });
+  for (const edge of merged(dag.edges)) graph.setEdge(edge.from, edge.to, { kind: edge.kind, weight: edge.kind === "data" ? 1 : 9 });
   layout(graph);
   const nodes = new Map(dag.nodes.map((node) => [node.id, graph.node(node.id)]));
   const edges = graph.edges().map((edge) => ({ from: edge.v, to: edge.w, ...graph.edge(edge) }));

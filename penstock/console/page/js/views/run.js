@@ -17,6 +17,7 @@ export function runView(context, workflow, id) {
     stop: null,
     async load() {
       const run = await get(path("v1", "runs", id), { workflow });
+      run.node_details = inOrder(run);
       if (run.status === "running" && !view.stop) {
         view.stop = follow(workflow, id, texts, { onText: soon(context.redraw, 60), onChange: context.reload });
       }
@@ -54,6 +55,12 @@ function drawRun(run, { workflow, texts, context, query }) {
       chosen ? drawNodePanel(chosen, { run, workflow, tab: query.tab, choose: (tab) => go(to(place, { ...query, node: chosen.id, tab }), true) }) : panel("Nodes", empty("No node has begun."))),
     history(run),
   ];
+}
+
+/** Return the nodes as they began, and after them those that have not, in the order of the workflow. */
+function inOrder({ node_details: nodes, dag }) {
+  const place = new Map(dag.nodes.map((node, index) => [node.id, index]));
+  return [...nodes.filter((node) => node.started_at), ...nodes.filter((node) => !node.started_at).sort((one, other) => place.get(one.id) - place.get(other.id))];
 }
 
 /** Choose what somebody most likely came for: what failed, what runs or waits, else the last that ended. */
