@@ -24,12 +24,14 @@ from schemas.records import (
     Spent,
     Succeeded,
 )
-from streams.core.compiled import CompiledNode
+from streams.core import lease
+from streams.core.compiled import CompiledNode, inputs_of
 from streams.core.limits import MAX_OUTPUT_BYTES, MAX_ROW_BYTES, size_of
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.node_end import close, fail
-from streams.core.transition import NOTHING, Transition, send
+from streams.core.transition import NOTHING, Send, Transition, send
+from topology.expressions import ExpressionError
 from topology.items import item_id
 from topology.plan import NodePlan
 
@@ -102,10 +104,32 @@ def decide_item(
             item=record.item,
             deadline_at=parent.deadline_at,
         )
-        return stripped(launch(context, seen_by(parent, fresh)))
+        return stripped(_begin(context, seen_by(parent, fresh)))
     if row is None or row.epoch != record.epoch:
         return NOTHING  # its start is read again first
     return stripped(decide(context, seen_by(parent, row), record))
+
+
+def _begin(context: Context, row: NodeRow) -> Transition:
+    """Set an item to work; one whose work is done once per key asks for its key first."""
+    if context.node.plan.lease is None:
+        return launch(context, row)
+    inputs = inputs_of(context.node.plan, row)
+    try:
+        key = lease.key_of(context.node, inputs)
+    except ExpressionError as error:
+        return fail(context, row, ErrorInfo("expression", str(error), retryable=False))
+    return lease.ask(context, replace(row, idempotency_key=key), inputs)
+
+
+def leases_given_up(context: Context, parent: NodeRow, row_of: RowOf) -> tuple[Send, ...]:
+    """Return what gives back the keys that items of an ended node still hold: others wait for them, and nobody ends these."""
+    found = []
+    for index in range(parent.items or 0):
+        row = row_of(index)
+        if row is not None and row.lease == "held" and not _has_ended(row, parent.epoch):
+            found.append(lease.withdrawn(replace(context, node=item_of(context.node, index)), row))
+    return tuple(found)
 
 
 def seen_by(parent: NodeRow, row: NodeRow) -> NodeRow:
