@@ -30,10 +30,12 @@ from streams.core.limits import MAX_OUTPUT_BYTES, MAX_ROW_BYTES, size_of
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.node_end import close, fail
+from streams.core.reuse import answer_again, recorded_in
 from streams.core.transition import NOTHING, Send, Transition, send
 from topology.expressions import ExpressionError
 from topology.items import item_id
 from topology.plan import NodePlan
+from topology.templates import TemplateError
 
 Decide = Callable[[Context, NodeRow, NodeRecord], Transition]
 """What a node does with a record of its own journal."""
@@ -103,6 +105,8 @@ def decide_item(
             traceparent=parent.traceparent,
             item=record.item,
             deadline_at=parent.deadline_at,
+            recorded=recorded_in(row),
+            reuse=parent.reuse,
         )
         return stripped(_begin(context, seen_by(parent, fresh)))
     if row is None or row.epoch != record.epoch:
@@ -111,7 +115,10 @@ def decide_item(
 
 
 def _begin(context: Context, row: NodeRow) -> Transition:
-    """Set an item to work; one whose work is done once per key asks for its key first."""
+    """Set an item to work: it takes what a model has answered to the very same, and asks for its key first if its work is done once per key."""
+    answered = _answered(context, row) if row.reuse else None
+    if answered is not None:
+        return answered
     if context.node.plan.lease is None:
         return launch(context, row)
     inputs = inputs_of(context.node.plan, row)
@@ -120,6 +127,13 @@ def _begin(context: Context, row: NodeRow) -> Transition:
     except ExpressionError as error:
         return fail(context, row, ErrorInfo("expression", str(error), retryable=False))
     return lease.ask(context, replace(row, idempotency_key=key), inputs)
+
+
+def _answered(context: Context, row: NodeRow) -> Transition | None:
+    try:
+        return answer_again(context, row, inputs_of(context.node.plan, row))
+    except TemplateError:
+        return None  # the attempt will say so
 
 
 def leases_given_up(context: Context, parent: NodeRow, row_of: RowOf) -> tuple[Send, ...]:
@@ -180,8 +194,9 @@ def gather(context: Context, parent: NodeRow, row_of: RowOf, ended: int, lowest:
         message = f"the items' outputs have {size_of(output)} bytes together, {MAX_OUTPUT_BYTES} are allowed"
         error = ErrorInfo("too_large", message, retryable=False)
         return Gathering(_failed(context, parent, error, rows), lowest)
-    attempts = sum(row.attempt for row in rows)
-    return Gathering(close(context, parent, _succeeded(context, parent, output, _spent(rows), attempts)), lowest)
+    end = _succeeded(context, parent, output, _spent(rows), sum(row.attempt for row in rows))
+    reused = bool(rows) and all(row.status == "success" and row.attempt == 0 for row in rows)
+    return Gathering(close(context, parent, replace(end, reused=reused)), lowest)
 
 
 def _has_ended(row: NodeRow | None, epoch: int) -> bool:

@@ -172,7 +172,8 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         deadline_at=None if limit is None else record.opened_at + limit,
         last_error=too_large,
         answered_by=row.review.decided_by if row.review else None,
-        recorded=recorded_in(row) if record.reuse else None,
+        recorded=recorded_in(row),
+        reuse=record.reuse,
         plan_hash=record.plan_hash,
     )
 

@@ -31,7 +31,7 @@ def resolve(context: Context, row: NodeRow) -> Transition:
     if reason is not None:
         return _skip(context, row, reason, stopped)
     try:
-        inputs = inputs_of(node.plan, row) if node.evaluates or row.recorded else {}
+        inputs = inputs_of(node.plan, row) if node.evaluates or row.reuse else {}
         if node.when is not None and not node.when.evaluate(inputs):
             return _skip(context, row, f"when: {node.plan.when} is false", False)
         key = None if node.plan.for_each else key_of(node, inputs)  # an item has a key of its own
