@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 from tests.cli.test_replay import total
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 RUNS = 40
 VERSION = """workflow:

@@ -68,7 +68,7 @@ def test_another_prompt_asks_again_and_nothing_else_does() -> None:
 
 
 def test_a_prompt_that_comes_back_finds_its_answer_of_then() -> None:
-    other = plan_of(CHAIN, nodes={"b": llm(prompt="Tell {{ input.n }}")})
+    other = plan_of(CHAIN, nodes={"b": llm(prompt="Tell {{ input.n }}")}, plan_hash="other")
     with played(start(), b=asked_as({"Say 1": 1, "Tell 1": 2})) as driver:
         for plan, n in ((other, 2), (PLAN, 1), (other, 2)):
             driver.deploy(plan)
@@ -101,7 +101,9 @@ def test_items_take_their_answers_again_and_only_others_are_asked() -> None:
         assert (second["nodes"]["b"]["reused"], second["nodes"]["b"]["usage"]) == (True, first["nodes"]["b"]["usage"])
         items = [r for r in journal(driver, "b") if isinstance(r, Succeeded) and r.node != "b" and r.epoch]
         assert [(r.node, r.reused, r.spent.prompt_tokens) for r in items] == [("b[0]", True, 0), ("b[1]", True, 0)]
-        driver.deploy(plan_of({"b": ()}, nodes={"b": {**llm(prompt="Tell {{ item }}"), **for_each("b")}}))
+        driver.deploy(
+            plan_of({"b": ()}, nodes={"b": {**llm(prompt="Tell {{ item }}"), **for_each("b")}}, plan_hash="tell")
+        )
         play(driver, [replay(reuse=True)])
         assert len(driver.executions) == 4
         assert not driver.read("output")[-1].json["nodes"]["b"]["reused"]
