@@ -48,7 +48,6 @@ from streams.core.timer_agent import deadline_key, deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
-
 ACTED_ON = (*TERMINAL, AttemptFailed, ReviewRequested, Decided)
 """What nodes' journals hold that the run's row keeps."""
 
