@@ -64,13 +64,10 @@ class Stage:
     def start_worker(self, *options: str) -> None:
         """Start a worker."""
         command = [sys.executable, "-m", "penstock", "worker", "workflow.yaml", "--bootstrap", self.bootstrap, "--json"]
-        worker = subprocess.Popen(
-            [*command, *options],
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / f"worker-{len(self.workers) + self.restarts}.log").open("wb"),
-        )
+        with (self.folder / f"worker-{len(self.workers) + self.restarts}.log").open("wb") as told:
+            worker = subprocess.Popen(
+                [*command, *options], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=told
+            )
         self.workers.append(worker)
 
     def replace(self, how: signal.Signals) -> None:
@@ -106,6 +103,9 @@ class Stage:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(60)
             worker.kill()
+            worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
         self.workers.clear()
 
     def close(self) -> None:
