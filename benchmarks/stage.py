@@ -83,6 +83,10 @@ class Stage:
     async def open(self, workers: int) -> None:
         """Start the broker and so many workers; return when they are ready."""
         await asyncio.to_thread(self.start_broker)
+        await self.open_workers(workers)
+
+    async def open_workers(self, workers: int) -> None:
+        """Start so many workers; return when they are ready."""
         for _ in range(workers):
             self.start_worker()
         await self.ready()

@@ -19,6 +19,9 @@ import psutil
 START_S = 1.0
 """The first task arrives so long after everybody is ready."""
 
+WARM_UP = 20
+"""Tasks beyond the last one that each process does first; neither they nor their calls count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
