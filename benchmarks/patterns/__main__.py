@@ -1,6 +1,7 @@
 """The table: every pattern on the same tasks, against the same failing model.
 
     python -m benchmarks.patterns [--tasks N] [--rate R] [--levels 1,0.5,2] [--patterns chain,mesh,penstock,penstock-same]
+    python -m benchmarks.patterns --records FILE...      runs nothing: the table of what earlier runs wrote
 
 Writes tasks.jsonl (a record per task, from which the table can be recomputed), calls.jsonl.gz, table.json and table.png to
 `--out`; prints the table, and one JSON line.
@@ -57,10 +58,9 @@ def _wrong(seed: int, result: dict[str, Any]) -> str | None:
     return judge(make_document(seed, int(result["task"].partition("-")[2])), result["outputs"])
 
 
-async def main(arguments: argparse.Namespace) -> int:
-    """Run what is asked for, write the files, print the table."""
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    full = Load(arguments.tasks, arguments.rate, arguments.seed, scale=arguments.scale)
+async def run_all(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Run what is asked for and write the records as they come; return them, and what CPU each pattern took."""
+    full = _load(arguments)
     records: list[dict[str, Any]] = []
     cpu = []
     with (
@@ -76,13 +76,32 @@ async def main(arguments: argparse.Namespace) -> int:
                 cpu.append(used)
                 out.writelines(orjson.dumps(record) + b"\n" for record in found)
                 calls.writelines(orjson.dumps(call) + b"\n" for call in called)
+    return records, cpu
+
+
+def report(records: list[dict[str, Any]], out: Path, **more: Any) -> None:
+    """Write the numbers and the plot; print the table."""
     rows = table(records)
-    told = {"load": asdict(full), "goals": GOALS, "against_chain": against_chain(rows), "table": rows, "cpu": cpu}
-    (arguments.out / "table.json").write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-    plot.draw(rows, records, arguments.out / "table.png")
+    told = {**more, "goals": GOALS, "against_chain": against_chain(rows), "table": rows}
+    (out / "table.json").write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    plot.draw(rows, records, out / "table.png")
     print(markdown(rows), file=sys.stderr)
     print(orjson.dumps({"benchmark": "patterns", **told}).decode())
-    return 0
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Run, or read what was run, and report."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.records:
+        lines = (line for path in arguments.records for line in path.read_bytes().splitlines())
+        report([orjson.loads(line) for line in lines], arguments.out)
+    else:
+        records, cpu = await run_all(arguments)
+        report(records, arguments.out, load=asdict(_load(arguments)), cpu=cpu)
+
+
+def _load(arguments: argparse.Namespace) -> Load:
+    return Load(arguments.tasks, arguments.rate, arguments.seed, scale=arguments.scale)
 
 
 def _names(text: str) -> list[str]:
@@ -105,6 +124,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--levels", type=_levels, default=[1.0], help="fault rates as a multiple of model.py's")
     parser.add_argument("--patterns", type=_names, default=list(PATTERNS))
+    parser.add_argument("--records", type=Path, nargs="+", help="tasks.jsonl of earlier runs")
     parser.add_argument("--out", type=Path, default=Path(".penstock/bench-table"))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    sys.exit(asyncio.run(main(parser.parse_args())))
+    asyncio.run(main(parser.parse_args()))

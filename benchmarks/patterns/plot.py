@@ -34,8 +34,9 @@ def draw(rows: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]
     axes[0].legend(fontsize=8)
     for pattern in patterns:
         ordered = sorted(r["latency_ms"] for r in records if r["pattern"] == pattern and r["level"] == levels[0])
-        axes[-1].plot(ordered, [100 * (n + 1) / len(ordered) for n in range(len(ordered))], label=pattern)
-    axes[-1].set(title=f"tasks ended within, % (level {levels[0]:g})", xlabel="ms", xscale="log")
+        shares = [100 * (n + 1) / len(ordered) for n in range(len(ordered))]
+        axes[-1].plot([latency / 1000 for latency in ordered], shares, label=pattern)
+    axes[-1].set(title=f"tasks ended within, % (level {levels[0]:g})", xlabel="s", xlim=(0, 20))
     axes[-1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
