@@ -1,4 +1,4 @@
-"""The bench in short: all patterns on the same twenty tasks, Penstock on the session's Kafka."""
+"""The bench in short: three patterns on the same twenty tasks, Penstock on the session's Kafka."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.patterns.__main__ import PATTERNS, run_pattern
+from benchmarks.patterns.__main__ import run_pattern
+from benchmarks.patterns.ask import LARGE
+from benchmarks.patterns.documents import FOLDER, STEPS
 from benchmarks.patterns.lab import Load
 from benchmarks.patterns.table import table
+from topology.load import load_workflow
 
-LOAD = Load(tasks=20, rate=20.0, level=2.0, scale=5.0, shares=1)
+PATTERNS = ("chain", "mesh", "penstock")
+LOAD = Load(tasks=20, rate=20.0, level=2.0, scale=10.0, shares=1)
 
 
 @pytest.mark.kafka
@@ -48,4 +52,20 @@ def assert_same_faults(calls: list[dict[str, Any]]) -> None:
         pattern: {(call["task"], call["step"]) for call in calls if call["pattern"] == pattern and call["try"] == 1}
         for pattern in PATTERNS
     }
-    assert firsts["chain"] & firsts["penstock-same"]
+    assert firsts["chain"] & firsts["mesh"] & firsts["penstock"]
+
+
+@pytest.mark.parametrize("file", ["workflow.yaml", "same.yaml"])
+def test_its_workflows_are_sound(file: str) -> None:
+    loaded = load_workflow(FOLDER / file)
+    assert not loaded.errors
+    assert loaded.plan is not None
+
+
+def test_no_cheaper_model_helps_the_workflow_that_asks_the_chains() -> None:
+    loaded = load_workflow(FOLDER / "same.yaml")
+    assert loaded.plan is not None
+    asked = {node.id: node.llm.models for node in loaded.plan.nodes if node.llm is not None}
+    assert set(asked) == set(STEPS)
+    assert {models[0] for models in asked.values()} == {LARGE}
+    assert not any("mini" in model for models in asked.values() for model in models)
