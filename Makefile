@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-browser lint format chaos drills failures replays bench-restore bench-engine clean
+.PHONY: help install demo test test-browser lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,21 @@ bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 
 bench-engine: $(STAMP) ## How fast the engine is, and the floor of plain aiokafka under it (some 2 minutes)
 	$(BIN)/python -m benchmarks.engine
+
+bench-growth: $(STAMP) ## What a run costs as finished runs, nodes, payloads and partitions grow
+	$(BIN)/python -m benchmarks.engine.growth
+
+soak: $(STAMP) ## An even load for MINUTES (30): do memory, open files, tables grow?
+	$(BIN)/python -m benchmarks.engine.soak --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),30)
+
+TASKS ?= 10000
+TASK_RATE ?= 40
+LEVELS ?= 1
+
+bench-table: $(STAMP) ## A chain, an agent mesh and Penstock on the same failing model (TASKS, TASK_RATE, LEVELS=1,0.5,2); files in .penstock/bench-table
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@mkdir -p .penstock
+	$(BIN)/python -m benchmarks.patterns --tasks $(TASKS) --rate $(TASK_RATE) --levels $(LEVELS)
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

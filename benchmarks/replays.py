@@ -324,7 +324,7 @@ async def _shown(reader: AIOKafkaConsumer, workflow: Workflow, run_id: str, at: 
 async def _busy(scene: Scene, runs: int) -> None:
     await scene.publish(runs)
     while True:
-        await scene.lines(*REPLAY, "--again", "--rate", "20")
+        await scene.lines(*REPLAY, "--again", "--rate", "5")
 
 
 SCENARIOS: dict[str, Callable[[Scene, int], Awaitable[Figures]]] = {
@@ -333,7 +333,7 @@ SCENARIOS: dict[str, Callable[[Scene, int], Awaitable[Figures]]] = {
     "killed": killed,
     "travel": travel,
 }
-RUNS = {"reuse": 1000, "shadow": 500, "killed": 500, "travel": 40}
+RUNS = {"reuse": 1000, "shadow": 500, "killed": 500, "travel": 20}
 
 
 async def main(name: str, runs: int) -> int:

@@ -64,13 +64,10 @@ class Stage:
     def start_worker(self, *options: str) -> None:
         """Start a worker."""
         command = [sys.executable, "-m", "penstock", "worker", "workflow.yaml", "--bootstrap", self.bootstrap, "--json"]
-        worker = subprocess.Popen(
-            [*command, *options],
-            cwd=self.folder,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / f"worker-{len(self.workers) + self.restarts}.log").open("wb"),
-        )
+        with (self.folder / f"worker-{len(self.workers) + self.restarts}.log").open("wb") as told:
+            worker = subprocess.Popen(
+                [*command, *options], cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=told
+            )
         self.workers.append(worker)
 
     def replace(self, how: signal.Signals) -> None:
@@ -86,6 +83,10 @@ class Stage:
     async def open(self, workers: int) -> None:
         """Start the broker and so many workers; return when they are ready."""
         await asyncio.to_thread(self.start_broker)
+        await self.open_workers(workers)
+
+    async def open_workers(self, workers: int) -> None:
+        """Start so many workers; return when they are ready."""
         for _ in range(workers):
             self.start_worker()
         await self.ready()
@@ -106,6 +107,9 @@ class Stage:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(60)
             worker.kill()
+            worker.wait()
+            if worker.stdout is not None:
+                worker.stdout.close()
         self.workers.clear()
 
     def close(self) -> None:

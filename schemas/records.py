@@ -548,7 +548,8 @@ class NodeRow:
     the beginning of the model's last answer that could not be used. `items` is how many items a `for_each` node works on, `item` what one
     of their rows is for; `review` what a person is asked; `lease` how the node stands with the key of its work; `answered_by`
     where the answer of an external app to the attempt stood. `request_hash` and `prompt_hash` are of what the answer in `output` was
-    asked for; `recorded` is an answer that may be used again. A `kept` node waits for an end that is copied from another run.
+    asked for; `recorded` are answers of earlier epochs, the last first, that with
+    `reuse` may serve again. A `kept` node waits for an end that is copied from another run.
     """
 
     run_id: str
@@ -587,7 +588,8 @@ class NodeRow:
     answered_by: Position | None = None
     request_hash: str | None = None
     prompt_hash: str | None = None
-    recorded: Recorded | None = None
+    recorded: tuple[Recorded, ...] = ()
+    reuse: bool = False
     kept: bool = False
     plan_hash: str | None = None
 

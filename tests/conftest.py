@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from penstock import devkafka
 from penstock.devkafka import ports
 
 os.environ.setdefault("PENSTOCK_KAFKA_DIST", str(Path(__file__).parents[1] / ".penstock" / "kafka-dist"))
+
+settings.register_profile("penstock", deadline=None)  # a busy machine is no defect: nothing in the suite is timed
+settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ def _lease(workflow: str, node: BaseNode) -> LeasePlan | None:
     table = naming.leases_table(node.id)
     if isinstance(node, RouterNode) and node.cache_ttl_s is not None:
         return LeasePlan(naming.routes_topic(workflow, node.id), table, node.cache_ttl_s * 1000)
-    if isinstance(node, FunctionNode | LlmNode | ExternalNode) and node.idempotency_key and not node.for_each:
+    if isinstance(node, FunctionNode | LlmNode | ExternalNode) and node.idempotency_key:
         return LeasePlan(naming.effects_topic(workflow, node.id), table, None)
     return None
 

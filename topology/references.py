@@ -64,7 +64,7 @@ class _Checker:
         for index, node in self._nodes.items():
             used: set[str] = set()
             for path, compiled in self._expressions((*NODES, index), node):
-                used |= compiled.references
+                used |= compiled.references - self._item_names(node)
                 self._check_uses(node, path, compiled)
             if node.id in self._resources.prompts:
                 used |= self._check_prompt(node, self._resources.prompts[node.id])
@@ -108,8 +108,9 @@ class _Checker:
 
     def _check_uses(self, node: BaseNode, path: DocPath, compiled: Compiled) -> None:
         seen: set[tuple[str, str | None]] = set()
+        items = self._item_names(node) if path[-1] == "idempotency_key" else frozenset()
         for use in compiled.uses:
-            message = self._complaint(node, use.name, use.field)
+            message = None if use.name in items else self._complaint(node, use.name, use.field)
             if message and (use.name, use.field) not in seen:
                 seen.add((use.name, use.field))
                 self._say_within(node, path, compiled.source, *line_and_col(compiled.source, use.offset), message)
@@ -117,7 +118,7 @@ class _Checker:
     def _check_prompt(self, node: BaseNode, prompt: Prompt) -> frozenset[str]:
         template = prompt.template
         file = str(self._place.file(template.path))
-        items = ITEM_NAMES if node.for_each else frozenset({ROUTES}) if isinstance(node, RouterNode) else frozenset()
+        items = frozenset({ROUTES}) if isinstance(node, RouterNode) else self._item_names(node)
         items -= self._graph.ancestors.get(node.id, frozenset())
         for name, line in template.names.items():
             message = None if name in items else self._complaint(node, name, None)
@@ -129,6 +130,11 @@ class _Checker:
             if message:
                 self._found.errors.append(Diagnostic(file, read.line, 1, f"node {node.id!r}: {message}"))
         return frozenset(template.names) - items
+
+    def _item_names(self, node: BaseNode) -> frozenset[str]:
+        """Return what an item of the node is called; a node above it of that name hides it."""
+        ancestors = self._graph.ancestors.get(node.id, frozenset())
+        return ITEM_NAMES - ancestors if node.for_each else frozenset()
 
     def _complaint(self, node: BaseNode, name: str, field: str | None) -> str | None:
         """Return what is wrong with `node` naming `name` and reading `field` of it."""

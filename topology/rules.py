@@ -80,8 +80,6 @@ def _unspecified(node: BaseNode) -> Iterator[Complaint]:
         yield ("executor",), "batch and executor: process do not go together yet"
     if node.idempotency_key is not None and (batch or review):
         yield ("idempotency_key",), f"idempotency_key is not for {'review' if review else 'batch'} nodes yet"
-    if node.idempotency_key is not None and node.for_each is not None:
-        yield ("idempotency_key",), "idempotency_key and for_each do not go together yet"
     if node.for_each is not None and (review or isinstance(node, RouterNode)):
         yield ("for_each",), f"for_each is not for {'review' if review else 'router'} nodes yet"
     if node.for_each is not None and isinstance(node, LlmNode) and node.on_low_confidence == "review":

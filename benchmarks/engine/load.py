@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 STUCK_S = 120
-RUN_TIMEOUT_S = 30
 
 
 @dataclass(slots=True)
@@ -52,6 +51,12 @@ class Load:
             took.append(time.perf_counter() - began)
             await asyncio.sleep(pause_s)
         return took
+
+    async def read_until(self, feeding: asyncio.Task[int]) -> int:
+        """Read results of what `feeding` publishes until there is one for each; return how many."""
+        while not feeding.done() or self.results < feeding.result():
+            await self._read()
+        return self.results
 
     async def _send(self, count: int) -> None:
         for _ in range(count):

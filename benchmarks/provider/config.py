@@ -78,8 +78,21 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What `decide` says of a call: its fault (or None), the seconds it takes, what the model says, tokens beside the messages'."""
+
+    fault: Fault | None
+    delay_s: float
+    said: Any
+    more_prompt_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the server can be told; `answer` (in process only) gets a ChatRequest and returns a str, dict or None."""
+    """Everything the server can be told; `answer` (in process only) gets a ChatRequest and returns a str, dict or None.
+
+    `decide` (in process only) gets a ChatRequest and returns a Decision, which replaces rules, faults and latency.
+    """
 
     seed: int = 0
     latency: Latency = Latency()
@@ -93,6 +106,7 @@ class Config:
     api_key: str | None = None
     models: tuple[str, ...] = ("gpt-4o", "gpt-4o-mini")
     answer: Callable[[Any], Any] | None = None
+    decide: Callable[[Any], Decision] | None = None
 
     def __post_init__(self) -> None:
         for rates in (self.faults, *(rule.faults or {} for rule in self.rules)):

@@ -92,6 +92,11 @@ class Script:
     def choose(self, request: ChatRequest, call: Call) -> tuple[str | None, float, Answer]:
         """Return the fault (or None), the delay in seconds and the answer."""
         config = self.config
+        if config.decide is not None:
+            decided = config.decide(request)
+            answer = _answer(request, decided.fault, decided.said, config)
+            answer.prompt_tokens += decided.more_prompt_tokens
+            return decided.fault, decided.delay_s, answer
         draws = Draws(config.seed, request.key or request.prompt_hash, call.nth)
         index, rule = self._rule(request)
         step = self._step(index, rule, request)

@@ -107,7 +107,7 @@ class ProviderServer:
             case "POST", "/admin/config":
                 return self._reconfigure(body), None
             case "GET", "/admin/config":
-                return json_reply(asdict(replace(self.config, answer=None))), None
+                return json_reply(asdict(replace(self.config, answer=None, decide=None))), None
             case "GET", "/admin/calls":
                 return self._listing(parse_qs(target.query)), None
             case "GET", "/admin/summary":
@@ -145,7 +145,7 @@ class ProviderServer:
             self._script = Script(parse_config(orjson.loads(body), self.config))
         except (ValueError, TypeError) as error:
             return error_reply(400, str(error), "invalid_config")
-        return json_reply(asdict(replace(self.config, answer=None)))
+        return json_reply(asdict(replace(self.config, answer=None, decide=None)))
 
     def _listing(self, query: Mapping[str, list[str]]) -> Reply:
         key = query.get("key", [None])[0]

@@ -114,7 +114,7 @@ def replay(
         return
     idle_s = timeout if timeout or live else IDLE_S
     options = shadows.Options(shadow, live, with_effects, reuse, report, rate, idle_s)
-    workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again, "shadow"))
+    workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again, f"shadow {with_effects}"))
     plan = shadows.plan_of(options, workflow, known.id)
     done = set() if again else shadows.done_before(config, plan, selection)
     left = [state for state in selection.states if state.row.run_id not in done]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli import logs, loops, models, output, target, workflow_files
+from penstock.cli import collector, logs, loops, models, output, target, workflow_files
 from penstock.cli.errors import BadUsage, say
 from penstock.cli.options import AsJson, Bootstrap, Partitions, ResumeFrom
 
@@ -122,6 +122,7 @@ async def _work(
         counts = [await engine.prepare() for engine in engines]
         for plan in plans:
             await warn_of_retention(plan, config)
+        collector.tune()
         states = ProviderStates(config, engines[0].incarnation)
         _watch(providers, states, metrics_port)
         beside = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from topology.compile import hash_of
 from topology.plan import NodePlan, WorkflowPlan
 
 
@@ -19,7 +20,8 @@ def stubbed(plan: WorkflowPlan) -> tuple[WorkflowPlan, frozenset[str]]:
     """
     reaching = frozenset(node.id for node in plan.nodes if _reaches_out(node))
     nodes = tuple(_stub(node) if node.id in reaching else _undoubted(node) for node in plan.nodes)
-    return replace(plan, nodes=nodes), reaching
+    plan = replace(plan, nodes=nodes)
+    return replace(plan, plan_hash=hash_of(plan)), reaching
 
 
 def _reaches_out(node: NodePlan) -> bool:

@@ -18,7 +18,6 @@ from penstock.client.workflows import Workflow, topics_on
 from streams.bootstrap import engine_of
 from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
-from streams.engine.topics import ensure_topics
 from streams.nodes import Resources, build
 from topology.naming import input_topic, output_topic
 from topology.plan import WorkflowPlan
@@ -69,21 +68,21 @@ async def results_of(
 
 async def run_shadow(shadow: Shadow, meant: Meant, config: EngineConfig, resources: Resources, told: Told) -> None:
     """Run the shadow until every run that is meant has ended in it: for ever, if it is live. What ended before is told, too."""
-    await ensure_topics(shadow.plan, config)
-    topics = await topics_on(config)
     async with (
         connections.reader(config) as production,
         connections.reader(config) as journals,
         connections.reader(config) as results,
         connections.producer(config) as producer,
     ):
-        done = await results_of(results, shadow.plan.id, topics, meant.past)
         answers = Answers(journals, shadow.workflow, shadow.heard, meant)
+        engine = engine_of(shadow.plan, resources, config, shadow.instead(answers, resources))
+        await engine.prepare()
+        topics = await topics_on(config)
+        done = await results_of(results, shadow.plan.id, topics, meant.past)
         await answers.begin()
         outcomes = Outcomes(results, shadow.plan.id, ())
         await outcomes.begin(topics)
         at_work = _AtWork(shadow, meant, answers, told, done)
-        engine = engine_of(shadow.plan, resources, config, shadow.instead(answers, resources))
         working = asyncio.create_task(engine.run())
         feeding = asyncio.create_task(at_work.feed(Production(production, shadow.workflow, meant), producer, topics))
         following = asyncio.create_task(at_work.follow(results, outcomes, feeding))

@@ -88,13 +88,14 @@ def compile_workflow(
 
 def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None) -> CompiledNode:
     names = (INPUT, *node.reads)
+    key_names = dict.fromkeys((*names, ITEM, INDEX)) if node.for_each else names
     return CompiledNode(
         node,
         plan.id,
         plan.topic("retry"),
         plan.topic("dead-letter"),
         None if node.when is None else compile_condition(node.when, names),
-        None if node.idempotency_key is None else compile_interpolation(node.idempotency_key, names),
+        None if node.idempotency_key is None else compile_interpolation(node.idempotency_key, key_names),
         plan.deadline_ms,
         None if node.llm is None else Prompt(node),
         prices,

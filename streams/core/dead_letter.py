@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -21,6 +22,7 @@ MAX_CAUSE = 4_000
 """Characters of one cause header; headers count towards the record's size."""
 
 
+@lru_cache(4_096)
 def iso(ms: int) -> str:
     """Return epoch milliseconds as ISO 8601 in UTC; what no calendar has (a producer counting in ns) as the nearest it has."""
     return (

@@ -24,14 +24,18 @@ from schemas.records import (
     Spent,
     Succeeded,
 )
-from streams.core.compiled import CompiledNode
+from streams.core import lease
+from streams.core.compiled import CompiledNode, inputs_of
 from streams.core.limits import MAX_OUTPUT_BYTES, MAX_ROW_BYTES, size_of
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.node_end import close, fail
-from streams.core.transition import NOTHING, Transition, send
+from streams.core.reuse import answer_again, recorded_in
+from streams.core.transition import NOTHING, Send, Transition, send
+from topology.expressions import ExpressionError
 from topology.items import item_id
 from topology.plan import NodePlan
+from topology.templates import TemplateError
 
 Decide = Callable[[Context, NodeRow, NodeRecord], Transition]
 """What a node does with a record of its own journal."""
@@ -101,11 +105,45 @@ def decide_item(
             traceparent=parent.traceparent,
             item=record.item,
             deadline_at=parent.deadline_at,
+            recorded=recorded_in(row),
+            reuse=parent.reuse,
         )
-        return stripped(launch(context, seen_by(parent, fresh)))
+        return stripped(_begin(context, seen_by(parent, fresh)))
     if row is None or row.epoch != record.epoch:
         return NOTHING  # its start is read again first
     return stripped(decide(context, seen_by(parent, row), record))
+
+
+def _begin(context: Context, row: NodeRow) -> Transition:
+    """Set an item to work: it takes what a model has answered to the very same, and asks for its key first if its work is done once per key."""
+    answered = _answered(context, row) if row.reuse else None
+    if answered is not None:
+        return answered
+    if context.node.plan.lease is None:
+        return launch(context, row)
+    inputs = inputs_of(context.node.plan, row)
+    try:
+        key = lease.key_of(context.node, inputs)
+    except ExpressionError as error:
+        return fail(context, row, ErrorInfo("expression", str(error), retryable=False))
+    return lease.ask(context, replace(row, idempotency_key=key), inputs)
+
+
+def _answered(context: Context, row: NodeRow) -> Transition | None:
+    try:
+        return answer_again(context, row, inputs_of(context.node.plan, row))
+    except TemplateError:
+        return None  # the attempt will say so
+
+
+def leases_given_up(context: Context, parent: NodeRow, row_of: RowOf) -> tuple[Send, ...]:
+    """Return what gives back the keys that items of an ended node still hold: others wait for them, and nobody ends these."""
+    found = []
+    for index in range(parent.items or 0):
+        row = row_of(index)
+        if row is not None and row.lease == "held" and not _has_ended(row, parent.epoch):
+            found.append(lease.withdrawn(replace(context, node=item_of(context.node, index)), row))
+    return tuple(found)
 
 
 def seen_by(parent: NodeRow, row: NodeRow) -> NodeRow:
@@ -156,8 +194,9 @@ def gather(context: Context, parent: NodeRow, row_of: RowOf, ended: int, lowest:
         message = f"the items' outputs have {size_of(output)} bytes together, {MAX_OUTPUT_BYTES} are allowed"
         error = ErrorInfo("too_large", message, retryable=False)
         return Gathering(_failed(context, parent, error, rows), lowest)
-    attempts = sum(row.attempt for row in rows)
-    return Gathering(close(context, parent, _succeeded(context, parent, output, _spent(rows), attempts)), lowest)
+    end = _succeeded(context, parent, output, _spent(rows), sum(row.attempt for row in rows))
+    reused = bool(rows) and all(row.status == "success" and row.attempt == 0 for row in rows)
+    return Gathering(close(context, parent, replace(end, reused=reused)), lowest)
 
 
 def _has_ended(row: NodeRow | None, epoch: int) -> bool:

@@ -22,12 +22,25 @@ from schemas.records import (
     Succeeded,
     Terminal,
 )
+from streams.core.compiled import CompiledNode
+from streams.core.limits import MAX_KEY
 from streams.core.node_attempts import launch
 from streams.core.node_context import Context
 from streams.core.transition import NOTHING, Send, Transition
+from topology.expressions import ExpressionError
 
 OF_THE_RUN = frozenset({"budget", "template", "expression", "too_large", "deadline", "internal"})
 """Failures that say nothing of the work itself: another run may well do it."""
+
+
+def key_of(node: CompiledNode, inputs: Mapping[str, Any]) -> str | None:
+    """Return the idempotency key of the work on `inputs`, None if the node has none; ExpressionError if it cannot be evaluated."""
+    if node.idempotency_key is None:
+        return None
+    key = node.idempotency_key.evaluate(inputs)
+    if len(key) > MAX_KEY:
+        raise ExpressionError(f"the idempotency key has {len(key)} characters, {MAX_KEY} are allowed")
+    return key
 
 
 def ask(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transition:
@@ -53,6 +66,13 @@ def give_up(context: Context, row: NodeRow, record: LeaseGranted) -> Send:
     """Return what lets the next one try."""
     returned = LeaseReturned(record.key, record.run_id, record.node, record.epoch, None, None, context.moment.now)
     return _to_key(context, row, returned)
+
+
+def withdrawn(context: Context, row: NodeRow) -> Send:
+    """Return what lets the next one try, for a node that holds its lease and is not waited for any more."""
+    return give_up(
+        context, row, LeaseGranted(row.run_id, context.node.plan.id, row.epoch, row.idempotency_key or "", 0)
+    )
 
 
 def returned(context: Context, row: NodeRow, end: Terminal) -> tuple[Send, ...]:

@@ -111,18 +111,18 @@ def _next(node: NodePlan, row_of: RowOf, row: LeaseRow, now: int) -> LeaseTransi
 
 
 def _grant(node: NodePlan, key: str, to: Holder, now: int) -> Send:
-    granted = LeaseGranted(to.run_id, node.id, to.epoch, key, now)
-    return send(node.topic, granted, node.id, to.epoch, 0, to.traceparent)
+    granted = LeaseGranted(to.run_id, to.node, to.epoch, key, now)
+    return send(node.topic, granted, to.node, to.epoch, 0, to.traceparent)
 
 
 def _answer(node: NodePlan, to: Holder, output: Json, now: int) -> Send:
     """Return the end of a node that needed no work of its own."""
     if node.kind == "router":
         output = dumps({**loads(output), "by": "cache"})
-    ended = Succeeded(to.run_id, node.id, to.epoch, 0, 0, output, Spent(), None, now, now)
-    return send(node.topic, ended, node.id, to.epoch, 0, to.traceparent)
+    ended = Succeeded(to.run_id, to.node, to.epoch, 0, 0, output, Spent(), None, now, now)
+    return send(node.topic, ended, to.node, to.epoch, 0, to.traceparent)
 
 
 def _fail(node: NodePlan, to: Holder, error: ErrorInfo, now: int) -> Send:
-    ended = Failed(to.run_id, node.id, to.epoch, 0, 0, error, now)
-    return send(node.topic, ended, node.id, to.epoch, 0, to.traceparent)
+    ended = Failed(to.run_id, to.node, to.epoch, 0, 0, error, now)
+    return send(node.topic, ended, to.node, to.epoch, 0, to.traceparent)

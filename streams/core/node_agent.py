@@ -51,6 +51,8 @@ ANSWERS = (ResultReceived, ReviewSubmitted)
 """What others say of an epoch they name: it is taken or refused at once, never kept for later."""
 ASIDE = (*ANSWERS, ReviewRequested, TimedOut, LeaseGranted)
 """What stands in a node's own journal beside its attempts and its end."""
+ACTED_ON = (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost, *ASIDE)
+NEVER_AHEAD = (CallLost, *ANSWERS)
 SETTLING = (Succeeded, AttemptFailed, AttemptDeferred, CallLost)
 
 
@@ -86,7 +88,7 @@ def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> T
         return _on_started(context, row, record)
     if isinstance(record, EpochOpened):
         return _hold(context, row, record) if _is_ahead(context, row, record) else _on_opened(context, row, record)
-    if not isinstance(record, (*TERMINAL, AttemptFailed, AttemptDeferred, AttemptDue, CallLost, *ASIDE)):
+    if not isinstance(record, ACTED_ON):
         return NOTHING  # commands are the run agent's; what was refused or switched is there to be read
     own = record.node == context.node.plan.id
     if not own and not isinstance(record, TERMINAL):
@@ -108,7 +110,7 @@ def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) 
     """
     if isinstance(record, EpochOpened):
         return record.epoch > row.opened and (row.status not in TERMINAL_STATUSES or row.closing)
-    if isinstance(record, (CallLost, *ANSWERS)):
+    if isinstance(record, NEVER_AHEAD):
         return False  # the one is settled, and nothing else
     own = record.node == context.node.plan.id
     return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
@@ -172,7 +174,8 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         deadline_at=None if limit is None else record.opened_at + limit,
         last_error=too_large,
         answered_by=row.review.decided_by if row.review else None,
-        recorded=recorded_in(row) if record.reuse else None,
+        recorded=recorded_in(row),
+        reuse=record.reuse,
         plan_hash=record.plan_hash,
     )
 

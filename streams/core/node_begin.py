@@ -23,10 +23,9 @@ def begin(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transiti
             return decided
     if context.node.plan.for_each is not None:
         return items.fan_out(context, row, inputs)
-    if row.recorded is not None:
-        answered = reuse.answer_again(context, row, inputs)
-        if answered is not None:
-            return answered
+    answered = reuse.answer_again(context, row, inputs)
+    if answered is not None:
+        return answered
     if context.node.plan.lease is not None:
         return lease.ask(context, row, inputs)
     return launch(context, row)

@@ -66,7 +66,6 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
                 attempt=record.attempt,
                 request_hash=record.request_hash,
                 prompt_hash=record.prompt_hash,
-                recorded=None,
             )
             other = running and (row.seq, row.launch) != (record.seq, record.launch)
             return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())

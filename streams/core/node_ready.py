@@ -7,7 +7,7 @@ import hashlib
 from schemas.quick import replace
 from schemas.records import ErrorInfo, NodeRow, Skipped
 from streams.core.compiled import inputs_of
-from streams.core.limits import MAX_KEY
+from streams.core.lease import key_of
 from streams.core.node_begin import begin
 from streams.core.node_context import Context
 from streams.core.node_end import bury, close, fail, is_ready
@@ -31,12 +31,10 @@ def resolve(context: Context, row: NodeRow) -> Transition:
     if reason is not None:
         return _skip(context, row, reason, stopped)
     try:
-        inputs = inputs_of(node.plan, row) if node.evaluates or row.recorded else {}
+        inputs = inputs_of(node.plan, row) if node.evaluates or row.reuse else {}
         if node.when is not None and not node.when.evaluate(inputs):
             return _skip(context, row, f"when: {node.plan.when} is false", False)
-        key = node.idempotency_key.evaluate(inputs) if node.idempotency_key else None
-        if key is not None and len(key) > MAX_KEY:
-            raise ExpressionError(f"the idempotency key has {len(key)} characters, {MAX_KEY} are allowed")
+        key = None if node.plan.for_each else key_of(node, inputs)  # an item has a key of its own
         return begin(context, replace(row, idempotency_key=key, input_hash=_hash_of(row)), inputs)
     except ExpressionError as error:
         return fail(context, row, ErrorInfo("expression", str(error), retryable=False))

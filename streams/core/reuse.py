@@ -1,4 +1,4 @@
-"""Taking a model's answer of an earlier epoch again: where it would be asked the very same, it is not asked (`replay --reuse-responses`)."""
+"""Taking a model's answer of an earlier epoch of the run again: where it would be asked the very same, it is not asked (`replay --reuse-responses`)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.records import NodeRow, Recorded, Spent, Succeeded
+from streams.core.limits import MAX_OUTPUT_BYTES, size_of
 from streams.core.node_context import Context
 from streams.core.node_end import close
 from streams.core.transition import Transition
 
+KEPT = 8
+"""Answers of earlier epochs that a row keeps, as long as they have no more than `MAX_OUTPUT_BYTES` together."""
 
-def recorded_in(row: NodeRow) -> Recorded | None:
-    """Return the answer that a row about to begin anew ended with; None if it had none of a model."""
+
+def recorded_in(row: NodeRow | None) -> tuple[Recorded, ...]:
+    """Return the answers of models that a row about to begin anew knows: what it ended with, and those of the epochs before."""
+    if row is None:
+        return ()
+    found: dict[str, Recorded] = {}
+    size = 0
+    for known in (*_own(row), *row.recorded):
+        size += size_of(known.output)
+        if known.request_hash not in found and len(found) < KEPT and size <= MAX_OUTPUT_BYTES:
+            found[known.request_hash] = known
+    return tuple(found.values())
+
+
+def _own(row: NodeRow) -> tuple[Recorded, ...]:
     if row.status != "success" or row.output is None or row.request_hash is None:
-        return None
-    return Recorded(row.request_hash, row.output, row.model, row.prompt_hash)
+        return ()
+    return (Recorded(row.request_hash, row.output, row.model, row.prompt_hash),)
 
 
 def answer_again(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transition | None:
-    """Return the node's end with its recorded answer, None if it would ask something else now; TemplateError as for a call."""
-    known, prompt = row.recorded, context.node.prompt
-    if known is None or prompt is None or prompt.request_hash(prompt.messages(inputs, None)[0]) != known.request_hash:
+    """Return the node's end with a recorded answer, None if it would ask something else now; TemplateError as for a call."""
+    prompt = context.node.prompt
+    if not row.reuse or not row.recorded or prompt is None:
+        return None
+    asked = prompt.request_hash(prompt.messages(inputs, None)[0])
+    known = next((answer for answer in row.recorded if answer.request_hash == asked), None)
+    if known is None:
         return None
     now = context.moment.now
     record = Succeeded(

@@ -48,6 +48,9 @@ from streams.core.timer_agent import deadline_key, deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
+ACTED_ON = (*TERMINAL, AttemptFailed, ReviewRequested, Decided)
+"""What nodes' journals hold that the run's row keeps."""
+
 
 def decide(
     plan: WorkflowPlan,
@@ -89,7 +92,7 @@ def _decide(plans: Plans, row: RunRow, record: RunRecord | NodeRecord, now: int,
             return Transition(sends=_cancel(plan, row, now, None)) if again else NOTHING
         case ReviewSubmitted() | ResultReceived() if row.retired:
             return Transition(sends=(refuse_expired(plan, record),))  # the node's agent has no row of it any more
-        case _ if not isinstance(record, (*TERMINAL, AttemptFailed, ReviewRequested, Decided)):
+        case _ if not isinstance(record, ACTED_ON):
             return NOTHING
     if _is_ahead(row, record):
         return _hold(row, record)

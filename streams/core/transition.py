@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas import headers as names
-from schemas.headers import Headers, headers_of
+from schemas.headers import Headers
 from schemas.ids import ce_id
 from schemas.quick import quick
 from schemas.records import NodeRow, Record, RunRow, TimerRow
@@ -77,15 +77,10 @@ def send(topic: str, record: Record, node: str, epoch: int, seq: int, traceparen
     """Return `record` ready for `topic`, keyed by its run, with its deterministic id."""
     run_id: str = record.run_id  # type: ignore[union-attr]
     kind = type(record).__name__
-    return Send(
-        topic,
-        run_id.encode(),
-        record,
-        headers_of(
-            {
-                names.CE_ID: ce_id(run_id, node, epoch, seq, kind),
-                names.CE_TYPE: kind,
-                names.TRACEPARENT: traceparent,
-            }
-        ),
+    headers: Headers = (
+        (names.CE_ID, ce_id(run_id, node, epoch, seq, kind).encode()),
+        (names.CE_TYPE, kind.encode()),
     )
+    if traceparent is not None:
+        headers += ((names.TRACEPARENT, traceparent.encode()),)
+    return Send(topic, run_id.encode(), record, headers)

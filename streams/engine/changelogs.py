@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from schemas import headers as names
 from schemas.codec import encode
-from schemas.headers import headers_of
+from schemas.headers import Headers, headers_of
 from schemas.records import Row
 from streams.engine.log import Log, Outgoing
 from streams.engine.processor import Address
@@ -22,12 +22,14 @@ class OwnedChangelogs:
         self._log = log
         self.topics = topics
         self._epoch: dict[Shard, int] = {}
+        self._headers: dict[Shard, Headers] = {}
         self._foreign: dict[Shard, tuple[int, int]] = {}
         self.last_offset: dict[Shard, int] = {}
 
     def own(self, shard: Shard, owner_epoch: int, last_offset: int) -> None:
         """Begin to own a shard: its marker of `owner_epoch` stands at `last_offset`."""
         self._epoch[shard] = owner_epoch
+        self._headers[shard] = headers_of({names.OWNER_EPOCH: owner_epoch})
         self.last_offset[shard] = last_offset
         self._foreign.pop(shard, None)
 
@@ -38,7 +40,7 @@ class OwnedChangelogs:
     def disown(self, partition: int) -> None:
         """Stop owning a partition's shards."""
         for shard in [shard for shard in self._epoch if shard[1] == partition]:
-            del self._epoch[shard], self.last_offset[shard]
+            del self._epoch[shard], self._headers[shard], self.last_offset[shard]
             self._foreign.pop(shard, None)
 
     async def write(self, rows: Mapping[Address, Row | None]) -> None:
@@ -68,5 +70,5 @@ class OwnedChangelogs:
 
     def _record(self, address: Address, row: Row | None) -> Outgoing:
         table, partition, key = address
-        owner = headers_of({names.OWNER_EPOCH: self._epoch[(table, partition)]})
-        return Outgoing(self.topics[table], partition, key.encode(), None if row is None else encode(row), owner)
+        value = None if row is None else encode(row)
+        return Outgoing(self.topics[table], partition, key.encode(), value, self._headers[(table, partition)])

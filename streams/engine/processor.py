@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast, get_args
 
 from schemas import codec
 from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
+    TERMINAL_STATUSES,
     DayRow,
     EpochOpened,
     LeaseGranted,
@@ -203,13 +205,17 @@ class Processor:
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
             ledger = self._ledger(node, partition, key, _version_of(entry, row))
-            self._note_node(node, partition, key, node_agent.decide(node, row, entry, moment, ledger))
+            transition = node_agent.decide(node, row, entry, moment, ledger)
+            self._note_node(node, partition, key, transition)
+            if node.plan.for_each is not None and node.plan.lease is not None:
+                self._withdraw_items(node, partition, row, transition, moment)
 
     def _on_item(self, entry: NodeRecord, record: Inbound) -> None:
         """Handle a record of an item of a `for_each` node, and its parent's end if that was the last of them."""
         partition, run_id = record.partition, entry.run_id
         run_row = self.tables.get(RUN_TABLE, partition, run_id)
         if isinstance(run_row, RunRow) and run_row.retired:
+            self._give_up(entry, partition, replace(self._moment(), offset=record.offset))
             return
         parent = self._rows.get(base_of(entry.node), partition, run_id)
         version = None if parent is None else parent.plan_hash
@@ -221,6 +227,21 @@ class Processor:
         if isinstance(entry, TERMINAL) and parent is not None and items.waits(parent, entry.epoch):
             self._gather(parent, entry, partition, moment)
 
+    def _withdraw_items(
+        self, node: CompiledNode, partition: int, before: NodeRow | None, found: Transition, moment: Moment
+    ) -> None:
+        """Give back what items hold whose node has just ended."""
+        after = found.row
+        if not isinstance(after, NodeRow) or before is None or before.items is None:
+            return
+        if before.status == "waiting" and after.status in TERMINAL_STATUSES:
+            row_of = partial(self._item_row, node.plan.id, partition, before.run_id)
+            for send in items.leases_given_up(Context(node, moment, None), before, row_of):
+                self._send(send, None)
+
+    def _item_row(self, node: str, partition: int, run_id: str, index: int) -> NodeRow | None:
+        return self._rows.get(item_id(node, index), partition, run_id)
+
     def _gather(self, parent: NodeRow, entry: NodeRecord, partition: int, moment: Moment) -> None:
         """End a node whose last item has ended, or the first that must not fail."""
         node = self._compiled.of(base_of(entry.node), parent.plan_hash)
@@ -228,7 +249,7 @@ class Processor:
         found = items.gather(
             Context(node, moment, None),
             parent,
-            lambda index: self._rows.get(item_id(node.plan.id, index), partition, entry.run_id),
+            partial(self._item_row, node.plan.id, partition, entry.run_id),
             index_of(entry.node) or 0,
             self._lowest.get(hint, 0),
         )
@@ -254,7 +275,7 @@ class Processor:
     def _give_up(self, entry: RunRecord | NodeRecord, partition: int, moment: Moment) -> None:
         """Give back what is granted to a run whose rows are gone: others wait for it."""
         if isinstance(entry, LeaseGranted):
-            context = Context(self.workflow.nodes[entry.node], moment, None)
+            context = Context(self._compiled.of(entry.node), moment, None)
             self._send(lease.give_up(context, NodeRow(entry.run_id), entry), partition)
 
     def _expire(self, partition: int, key: str, timer: TimerRow, now: int) -> None:

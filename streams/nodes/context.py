@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from opentelemetry.trace import Tracer, get_tracer
 from structlog.typing import FilteringBoundLogger
@@ -14,7 +16,9 @@ from topology.items import base_of
 TRACER = "penstock.handlers"
 
 
+@cache
 def _tracer() -> Tracer:
+    """Return the tracer of handlers: one for all, which turns to an SDK that is set up later by itself."""
     return get_tracer(TRACER)
 
 
@@ -32,9 +36,14 @@ class HandlerContext:
     attempt: int
     seq: int
     idempotency_key: str | None
-    logger: FilteringBoundLogger = field(repr=False, compare=False)
+    _bind: Callable[[], FilteringBoundLogger] = field(repr=False, compare=False)
     tracer: Tracer = field(default_factory=_tracer, repr=False, compare=False)
     _given_up: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+
+    @property
+    def logger(self) -> FilteringBoundLogger:
+        """A logger that carries run, node, epoch and attempt; bound when it is asked for, since few handlers log."""
+        return self._bind()
 
     @property
     def cancelled(self) -> bool:
@@ -55,9 +64,12 @@ class HandlerContext:
 
 def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerContext:
     """Return the context of one attempt."""
-    bound = logger.bind(
-        run_id=node_input.run_id, node=node_input.node, epoch=node_input.epoch, attempt=node_input.attempt
-    )
+    identity = {
+        "run_id": node_input.run_id,
+        "node": node_input.node,
+        "epoch": node_input.epoch,
+        "attempt": node_input.attempt,
+    }
     return HandlerContext(
         run_id=node_input.run_id,
         workflow_id=node_input.workflow_id,
@@ -66,5 +78,5 @@ def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerCo
         attempt=node_input.attempt,
         seq=node_input.seq,
         idempotency_key=node_input.idempotency_key,
-        logger=bound,
+        _bind=partial(logger.bind, **identity),
     )

@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 from tests.cli.test_replay import total
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 RUNS = 40
 VERSION = """workflow:
@@ -141,7 +141,7 @@ def test_a_live_shadow_follows_and_takes_answers_of_production(cli: Cli, monkeyp
     lines = [json.loads(shadow.stdout.readline()) for _ in range(10)]
     assert total(provider) == 10 * 4 + 10, "one prompt of three is new"
     assert cli("publish", workflow, "--input", json.dumps({"n": 100, "list": []}), "--run-id", "not-meant").code == 0
-    publish_and_wait(cli, workflow, range(10, 15))
+    publish_and_wait(cli, workflow, range(10, 15), results=16)
     lines += [json.loads(shadow.stdout.readline()) for _ in range(5)]
     assert total(provider) == 15 * 4 + 15 + 2, "the one that is not meant asks production's models alone"
     shadow.send_signal(signal.SIGINT)
@@ -177,14 +177,15 @@ def test_a_shadow_interrupted_goes_on(cli: Cli) -> None:
     said = cli(*command, timeout=120)
     assert (said.code, said.json[-1]["summary"]["equal"]) == (0, RUNS), said.err
     paid = (cli.folder / "paid").read_text().split()
-    assert {paid.count(run_id) for run_id in set(paid)} == {2}, "once by production, once by the shadow"
+    paid_for = {paid.count(run_id) for run_id in set(paid)}
+    assert paid_for <= {2, 3}, "once by production, once by the shadow; again, if it was in flight at the kill"
 
 
-def publish_and_wait(cli: Cli, workflow: str, numbers: range) -> None:
+def publish_and_wait(cli: Cli, workflow: str, numbers: range, results: int | None = None) -> None:
+    """Publish inputs and wait until the workflow has so many results: as many as the last number says, unless told otherwise."""
     (cli.folder / "in.jsonl").write_text("".join(json.dumps({"n": n, "list": [n, -n]}) + "\n" for n in numbers))
-    for published in cli("publish", workflow, "--input-file", "in.jsonl", "--json").json[-1:]:
-        cli("consume", workflow, "--run-id", published["run_id"], "--timeout", "60")
-    cli("consume", workflow, "--max", str(numbers.stop), "--timeout", "60")
+    assert cli("publish", workflow, "--input-file", "in.jsonl").code == 0
+    assert cli("consume", workflow, "--max", str(results or numbers.stop), "--timeout", "60", timeout=90).code == 0
 
 
 def test_bad_usage_says_what_to_do(cli: Cli) -> None:

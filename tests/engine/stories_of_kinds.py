@@ -41,6 +41,11 @@ def keyed(run_id: str, **more: Any) -> Step:
     return start(run_id, {"n": 1, "key": "k", **more})
 
 
+def keyed_items(key: str = "${item}") -> dict[str, Any]:
+    """Return the fields that make node `b` do the work of each item once per key."""
+    return {**for_each("b"), **once("b", key)}
+
+
 def listed(*items: Any, run_id: str = "r1") -> Step:
     """Return a step that starts a run over items."""
     return start(run_id, {"n": 1, "list": list(items)})
@@ -127,6 +132,18 @@ STORIES: Mapping[str, Story] = {
         {"b": picky},
         {"b": {**llm(), **for_each("b")}},
         {"budget": Budget(3_000, None)},
+    ),
+    "items done once, within a run and over two": Story(
+        {"b": ()},
+        [listed("slow", "x", "slow"), listed("x", "slow", run_id="r2"), advance(1)],
+        {"b": picky},
+        {"b": keyed_items()},
+    ),
+    "items that hold keys, cancelled": Story(
+        {"b": ()},
+        [listed("slow", "slow"), listed("slow", run_id="r2"), cancel("r1"), advance(1)],
+        {"b": picky},
+        {"b": keyed_items()},
     ),
     "items again after a failure": Story(
         {"b": ()},

@@ -9,8 +9,8 @@ from schemas.records import NodeRow
 from streams.core.outcome import Done, NodeInput, Outcome, Usage
 from streams.testing import TopologyTestDriver
 from tests.engine.scripts import Step, Story, advance, answer, cancel, echo, flaky, play
-from tests.engine.stories_of_kinds import listed, picky
-from tests.plans import external, for_each
+from tests.engine.stories_of_kinds import keyed_items, listed, picky
+from tests.plans import external, for_each, once
 
 
 def played(
@@ -150,3 +150,45 @@ def test_items_of_an_external_node_are_asked_for_and_answered_one_by_one() -> No
         ]
         play(driver, [answer("b[1]", output={"n": 2}), answer("b[0]", output={"n": 1}), answer("b[7]"), answer("b")])
         assert result(driver)["outputs"]["b"] == {"items": [{"n": 1}, {"n": 2}]}
+
+
+# ---- items whose work is done once per key --------------------------------------------------------------------------
+
+
+def made(driver: TopologyTestDriver) -> list[tuple[str, str, str | None]]:
+    return [(each.run_id, each.node, each.idempotency_key) for each in driver.executions]
+
+
+def outputs(driver: TopologyTestDriver) -> dict[str, Any]:
+    return {read.json["run_id"]: read.json["outputs"].get("b") for read in driver.read("output")}
+
+
+def test_equal_items_are_worked_on_once_in_a_run_and_over_runs() -> None:
+    again = listed("y", "x", run_id="r2")
+    with played(keyed_items(), listed("x", "y", "x"), again) as driver:
+        assert made(driver) == [("r1", "b[0]", "x"), ("r1", "b[1]", "y")]
+        found = outputs(driver)
+        assert [each["item"] for each in found["r1"]["items"]] == ["x", "y", "x"]
+        assert [each["item"] for each in found["r2"]["items"]] == ["y", "x"]
+
+
+def test_an_item_s_key_may_hold_its_place_and_the_input() -> None:
+    with played(keyed_items("${input.n}-${index}-${item.id}"), listed({"id": 7}, {"id": 7})) as driver:
+        assert [key for *_, key in made(driver)] == ["1-0-7", "1-1-7"]
+
+
+def test_an_item_whose_key_cannot_be_made_fails_alone() -> None:
+    fields = {**for_each("b", on_error="keep_error"), **once("b", "${item.id}")}
+    with played(fields, listed({"id": "x"}, {"no": 1}), node=echo) as driver:
+        first, second = outputs(driver)["r1"]["items"]
+        assert first["saw"]["item"] == {"id": "x"}
+        assert second["error"]["kind"] == "expression"
+
+
+@pytest.mark.parametrize("end", [cancel("r1"), None], ids=["cancelled", "another item fails"])
+def test_what_an_ended_node_s_items_hold_goes_to_the_next_one(end: Step | None) -> None:
+    items = ("slow",) if end else ("slow", "bad")
+    steps = [listed(*items), listed("slow", run_id="r2"), *([end] if end else []), advance(1)]
+    with played(keyed_items(), *steps) as driver:
+        assert outputs(driver)["r2"]["items"] == [{"index": 0, "item": "slow"}]
+        assert [run_id for run_id, _, key in made(driver) if key == "slow"] == ["r1", "r2", "r2"]

@@ -7,10 +7,12 @@ from typing import Any
 
 from schemas.codec import decode
 from schemas.records import NodeRecord, Refused, Succeeded
+from streams.core.outcome import Done, NodeInput, Outcome, Usage
+from streams.core.prompt import Prompt
 from streams.testing import TopologyTestDriver
-from tests.engine.scripts import Step, broken, copied, nodes_of, play, replay, start
-from tests.engine.stories_of_kinds import answering
-from tests.plans import CHAIN, llm, plan_of
+from tests.engine.scripts import Step, broken, copied, echo, nodes_of, play, replay, start
+from tests.engine.stories_of_kinds import answering, listed
+from tests.plans import CHAIN, for_each, llm, plan_of
 
 PLAN = plan_of(CHAIN, nodes={"b": llm()})
 
@@ -63,6 +65,78 @@ def test_another_prompt_asks_again_and_nothing_else_does() -> None:
         driver.deploy(after)
         play(driver, [replay(reuse=True)])
         assert calls(driver) == {"a": 2, "b": 2, "c": 1}
+
+
+def test_a_prompt_that_comes_back_finds_its_answer_of_then() -> None:
+    other = plan_of(CHAIN, nodes={"b": llm(prompt="Tell {{ input.n }}")}, plan_hash="other")
+    with played(start(), b=asked_as({"Say 1": 1, "Tell 1": 2})) as driver:
+        for plan, n in ((other, 2), (PLAN, 1), (other, 2)):
+            driver.deploy(plan)
+            play(driver, [replay(reuse=True)])
+            assert driver.read("output")[-1].json["outputs"]["c"]["saw"]["b"] == {"n": n}
+        assert calls(driver)["b"] == 2
+
+
+def test_an_answer_outlives_an_epoch_in_which_the_node_did_not_run() -> None:
+    with played(start(), a=broken_the_second_time()) as driver:
+        play(driver, [replay(reuse=True), replay(reuse=True)])
+        assert [read.json["status"] for read in driver.read("output")] == ["success", "failed", "success"]
+        assert calls(driver)["b"] == 1
+
+
+def test_items_take_their_answers_again_and_only_others_are_asked() -> None:
+    fields = {**llm(prompt="Say {{ item }}"), **for_each("b")}
+    plan = plan_of({"b": ()}, nodes={"b": fields})
+    prompt = Prompt(plan.node("b"))
+
+    def item(node_input: NodeInput) -> Outcome:
+        asked = prompt.request_hash(prompt.messages(node_input.inputs, None)[0])
+        return Done({"said": node_input.inputs["item"]}, Usage(3, 5), 0.0, "m1", request_hash=asked)
+
+    with TopologyTestDriver(plan, nodes_of(plan, {"b": item})) as driver:
+        play(driver, [listed("x", "y"), replay(reuse=True)])
+        first, second = (read.json for read in driver.read("output"))
+        assert len(driver.executions) == 2
+        assert second["outputs"] == first["outputs"] == {"b": {"items": [{"said": "x"}, {"said": "y"}]}}
+        assert (second["nodes"]["b"]["reused"], second["nodes"]["b"]["usage"]) == (True, first["nodes"]["b"]["usage"])
+        items = [r for r in journal(driver, "b") if isinstance(r, Succeeded) and r.node != "b" and r.epoch]
+        assert [(r.node, r.reused, r.spent.prompt_tokens) for r in items] == [("b[0]", True, 0), ("b[1]", True, 0)]
+        driver.deploy(
+            plan_of({"b": ()}, nodes={"b": {**llm(prompt="Tell {{ item }}"), **for_each("b")}}, plan_hash="tell")
+        )
+        play(driver, [replay(reuse=True)])
+        assert len(driver.executions) == 4
+        assert not driver.read("output")[-1].json["nodes"]["b"]["reused"]
+
+
+def asked_as(answers: dict[str, int]) -> Any:
+    """Answer one prompt after the other, each call with the hash of its own."""
+    prompts = [
+        Prompt(plan_of(CHAIN, nodes={"b": llm(prompt=f"{text.split()[0]} {{{{ input.n }}}}")}).node("b"))
+        for text in answers
+    ]
+    numbers = iter(zip(prompts, answers.values(), strict=True))
+
+    def answer(node_input: NodeInput) -> Outcome:
+        prompt, n = next(numbers)
+        return Done(
+            {"n": n},
+            Usage(3, 5),
+            0.0,
+            "m1",
+            request_hash=prompt.request_hash(prompt.messages(node_input.inputs, None)[0]),
+        )
+
+    return answer
+
+
+def broken_the_second_time() -> Any:
+    times = iter([echo, broken, echo])
+
+    def answer(node_input: NodeInput) -> Outcome:
+        return next(times)(node_input)
+
+    return answer
 
 
 def test_a_failure_is_no_answer() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from schemas.avro_python import Compiler, long_at, long_bytes
@@ -40,7 +40,7 @@ def as_fastavro(record: Any) -> bytes:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-@settings(max_examples=30)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_the_bytes_are_those_of_fastavro(cls: type, data: st.DataObject) -> None:
     record = data.draw(any_of(cls))
@@ -48,7 +48,7 @@ def test_the_bytes_are_those_of_fastavro(cls: type, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_what_fastavro_wrote_is_read(cls: type, data: st.DataObject) -> None:
     record = data.draw(any_of(cls))
