@@ -22,7 +22,7 @@ from penstock.console.api.endpoint import Call, json_of
 from penstock.console.api.problems import Refused
 from penstock.console.api.requests import Redrive
 from penstock.console.idempotency import run_id_of
-from penstock.console.queries import letters, reviews, run_detail, structure
+from penstock.console.queries import letters, plans, reviews, run_detail, structure
 from schemas.codec import dumps
 from schemas.ids import content_hash
 from schemas.records import RunRow
@@ -43,6 +43,8 @@ async def start_run(call: Call) -> Response:
     """Publish an input; the same one under the same key or run id is one run."""
     workflow: Workflow = await call.console.ask(partial(structure.workflow_of, workflow_id=call.path["workflow_id"]))
     text, content = _written(call.body.input)
+    if faults := await call.console.ask(partial(plans.faults_of, workflow=workflow.id, value=call.body.input)):
+        raise Refused(422, f"the input does not fit the workflow's input_schema: {'; '.join(faults)}")
     key = call.request.headers.get(IDEMPOTENCY_KEY)
     run_id = call.body.run_id or (run_id_of(workflow.id, key) if key else uuid4().hex)
     asked = call.console.recent.of(workflow.id, run_id if key is None else f"key {key}")

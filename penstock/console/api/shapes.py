@@ -135,6 +135,8 @@ class WorkflowDetail(Workflow):
     """A workflow with its graph."""
 
     dag: Dag
+    input_schema: dict[str, Any] | None
+    """What an input must be; null where nothing is asked for, or no version is recorded."""
 
 
 class Workflows(Shape):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from penstock.console.api import shapes
 from schemas.codec import loads
 from schemas.records import NodeRow, Record, Succeeded
 from streams.core.compiled import inputs_of
 from streams.core.prompt import Prompt
+from topology.json_schema import compile_schema
 from topology.plan import NodePlan, WorkflowPlan
 from topology.templates import TemplateError
 from topology.versions import UnreadablePlan, plan_from_json
@@ -23,6 +25,14 @@ def current_plan(db: sqlite3.Connection, workflow: str) -> WorkflowPlan | None:
     asked = "select value from plans where workflow = ? order by recorded desc limit 1"
     row = db.execute(asked, (workflow,)).fetchone()
     return None if row is None else _plan(row["value"])
+
+
+def faults_of(db: sqlite3.Connection, workflow: str, value: Any) -> list[str]:
+    """Return what intake would refuse an input for, by the version that new runs begin with; none is known without it."""
+    plan = current_plan(db, workflow)
+    if plan is None or plan.input_schema is None:
+        return []
+    return compile_schema(plan.input_schema, "input_schema").validate(value)
 
 
 def plan_called(db: sqlite3.Connection, workflow: str, plan_hash: str | None) -> WorkflowPlan | None:

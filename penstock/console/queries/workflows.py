@@ -28,9 +28,11 @@ def all_workflows(db: sqlite3.Connection, now: datetime) -> shapes.Workflows:
 
 def one_workflow(db: sqlite3.Connection, workflow_id: str, now: datetime) -> shapes.WorkflowDetail:
     """Return a workflow with its graph; raise `UnknownWorkflow`."""
-    workflow = workflow_of(db, workflow_id)
+    workflow, plan = workflow_of(db, workflow_id), current_plan(db, workflow_id)
     return shapes.WorkflowDetail(
-        **_figures(db, workflow_id, now), dag=dag_of(db, workflow, current_plan(db, workflow_id), counted=True)
+        **_figures(db, workflow_id, now),
+        dag=dag_of(db, workflow, plan, counted=True),
+        input_schema=plan.input_schema if plan else None,
     )
 
 
