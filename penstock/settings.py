@@ -135,9 +135,7 @@ def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         raise SettingsError(f"{path}: not TOML: {error}") from None
     unknown = sorted(set(values) - {"bootstrap", "home", "keep_raw", "providers"})
     if unknown:
-        raise SettingsError(
-            f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers"
-        )
+        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers")
     return path, values
 
 
