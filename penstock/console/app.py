@@ -25,6 +25,7 @@ from penstock.console.api.session import Access
 from penstock.console.console import Console
 from schemas.codec import dumps
 
+API = "/v1"
 PAGE = Path(__file__).parent / "page"
 EVENTS = Endpoint("GET", "/v1/events", "What changed, without end", events, None)
 """Not in the OpenAPI document: a request that never ends is nothing that its readers can try."""
@@ -40,8 +41,9 @@ def app_of(console: Console, access: Access, hosts: frozenset[str]) -> Starlette
 
     app = Starlette(
         routes=[
-            *_routes((*ENDPOINTS, EVENTS)),
-            Route("/v1/{path:path}", _nothing, methods=None),
+            Mount(
+                API, routes=_routes((*ENDPOINTS, EVENTS))
+            ),  # apart, or the page's folder would answer for other methods
             Route("/openapi.json", _openapi),
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
@@ -59,7 +61,7 @@ def _routes(endpoints: Iterable[Endpoint]) -> list[Route]:
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     for endpoint in endpoints:
         by_path[endpoint.path][endpoint.method] = endpoint
-    return [Route(path, _serve(methods), methods=list(methods)) for path, methods in by_path.items()]
+    return [Route(path.removeprefix(API), _serve(methods), methods=list(methods)) for path, methods in by_path.items()]
 
 
 def _serve(methods: Mapping[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
@@ -67,10 +69,6 @@ def _serve(methods: Mapping[str, Endpoint]) -> Callable[[Request], Awaitable[Res
         return await methods["GET" if request.method == "HEAD" else request.method].serve(request)
 
     return serve
-
-
-async def _nothing(request: Request) -> Response:
-    raise HTTPException(404, f"there is nothing at {request.url.path}: /openapi.json says what there is")
 
 
 async def _openapi(request: Request) -> Response:
