@@ -1,6 +1,6 @@
 """Replays of a thousand runs, from outside: a real worker, real Kafka, and a real provider that counts its calls.
 
-    python -m benchmarks.replays reuse|shadow|killed|travel [--runs N]
+    python -m benchmarks.replays reuse|shadow|killed|travel [--runs N] [--looks N]
 
 reuse: a function is changed, then one prompt of three; recorded answers serve again. shadow: another version of every run; production is as it
 was. killed: a replay is killed half way and started again. travel: runs as they stood at random times. One JSON line; exit 1 if anything is not as it
@@ -80,6 +80,7 @@ class Scene:
         self.server = server
         self.results: dict[tuple[str, int], dict[str, Any]] = {}
         self.double = 0
+        self.looks = 200
         self._producer = producer
         self._consumer = consumer
 
@@ -286,12 +287,12 @@ async def travel(scene: Scene, runs: int) -> Figures:
     working = asyncio.create_task(_busy(scene, runs))
     seen: list[tuple[str, int, Any]] = []
     async with connections.reader(config) as reader:
-        while len(seen) < TRAVELS and not working.done():
+        while len(seen) < scene.looks and not working.done():
             run_id = f"run-{chance.randrange(runs):05d}"
             with contextlib.suppress(UnknownRun):
                 first = await _shown(reader, workflow, run_id)
                 at = time.time_ns() // 1_000_000
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.2)  # what a worker has stamped is written by then
                 if first == await _shown(reader, workflow, run_id):
                     seen.append((run_id, at, first))
         working.cancel()
@@ -303,7 +304,7 @@ async def travel(scene: Scene, runs: int) -> Figures:
         lines, _ = await scene.lines("runs", "show", run_id, "--workflow", ID, "--at", then)
         by_command += lines == [json.loads(json.dumps(live))]
     statuses = Counter(live["status"] for _, _, live in seen)
-    good = (len(seen), wrong, by_command) == (TRAVELS, [], 5)
+    good = (len(seen), wrong, by_command) == (scene.looks, [], 5)
     return {
         "looked": len(seen),
         "live": dict(statuses),
@@ -311,9 +312,6 @@ async def travel(scene: Scene, runs: int) -> Figures:
         "equal_by_the_command": by_command,
         "good": good,
     }
-
-
-TRAVELS = 200
 
 
 async def _shown(reader: AIOKafkaConsumer, workflow: Workflow, run_id: str, at: int | None = None) -> dict[str, Any]:
@@ -336,7 +334,7 @@ SCENARIOS: dict[str, Callable[[Scene, int], Awaitable[Figures]]] = {
 RUNS = {"reuse": 1000, "shadow": 500, "killed": 500, "travel": 20}
 
 
-async def main(name: str, runs: int) -> int:
+async def main(name: str, runs: int, looks: int) -> int:
     """Set the stage, play, audit."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-replays-")))
@@ -351,6 +349,7 @@ async def main(name: str, runs: int) -> int:
             await client.start()
             stack.push_async_callback(client.stop)
         scene = Scene(stage, server, producer, consumer)
+        scene.looks = looks
         began = time.monotonic()
         found = {"scenario": name, "runs": runs, **await SCENARIOS[name](scene, runs), "double": scene.double}
         found["seconds"] = round(time.monotonic() - began, 1)
@@ -365,6 +364,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--runs", type=int, default=None)
+    parser.add_argument("--looks", type=int, default=200, help="how often travel looks at a run")
     asked = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    sys.exit(asyncio.run(main(asked.scenario, asked.runs or RUNS[asked.scenario])))
+    sys.exit(asyncio.run(main(asked.scenario, asked.runs or RUNS[asked.scenario], asked.looks)))

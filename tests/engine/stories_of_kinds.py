@@ -71,6 +71,16 @@ def answering(node_input: NodeInput) -> Outcome:
     return Done({"n": node_input.inputs["input"]["n"]}, Usage(3, 5), 0.00001, "m1", request_hash=asked)
 
 
+ITEMS_ASK = {**llm(prompt="Say {{ item }}"), **for_each("b")}
+ASKING_ITEMS = Prompt(plan_of({"b": ()}, nodes={"b": ITEMS_ASK}).node("b"))
+
+
+def answering_items(node_input: NodeInput) -> Outcome:
+    """Answer for an item as a model does."""
+    asked = ASKING_ITEMS.request_hash(ASKING_ITEMS.messages(node_input.inputs, None)[0])
+    return Done({"said": node_input.inputs["item"]}, Usage(3, 5), 0.00001, "m1", request_hash=asked)
+
+
 BEHIND = {"c": {"background": True}}
 
 STORIES: Mapping[str, Story] = {
@@ -105,6 +115,9 @@ STORIES: Mapping[str, Story] = {
     ),
     "replayed, items again": Story(
         CHAIN, [listed("x", "slow"), advance(1), replay(), advance(1)], {"b": picky}, {"b": for_each("b")}
+    ),
+    "replayed, items reusing their answers": Story(
+        CHAIN, [listed("x", "y"), replay(reuse=True)], {"b": answering_items}, {"b": ITEMS_ASK}
     ),
     "replayed, done once": Story(CHAIN, [keyed("r1"), replay()], nodes={"b": once("b")}),
     "replayed, asked for approval again": Story(

@@ -11,7 +11,7 @@ from streams.core.outcome import Done, NodeInput, Outcome, Usage
 from streams.core.prompt import Prompt
 from streams.testing import TopologyTestDriver
 from tests.engine.scripts import Step, broken, copied, echo, nodes_of, play, replay, start
-from tests.engine.stories_of_kinds import answering, listed
+from tests.engine.stories_of_kinds import ITEMS_ASK, answering, answering_items, listed
 from tests.plans import CHAIN, for_each, llm, plan_of
 
 PLAN = plan_of(CHAIN, nodes={"b": llm()})
@@ -85,15 +85,8 @@ def test_an_answer_outlives_an_epoch_in_which_the_node_did_not_run() -> None:
 
 
 def test_items_take_their_answers_again_and_only_others_are_asked() -> None:
-    fields = {**llm(prompt="Say {{ item }}"), **for_each("b")}
-    plan = plan_of({"b": ()}, nodes={"b": fields})
-    prompt = Prompt(plan.node("b"))
-
-    def item(node_input: NodeInput) -> Outcome:
-        asked = prompt.request_hash(prompt.messages(node_input.inputs, None)[0])
-        return Done({"said": node_input.inputs["item"]}, Usage(3, 5), 0.0, "m1", request_hash=asked)
-
-    with TopologyTestDriver(plan, nodes_of(plan, {"b": item})) as driver:
+    plan = plan_of({"b": ()}, nodes={"b": ITEMS_ASK})
+    with TopologyTestDriver(plan, nodes_of(plan, {"b": answering_items})) as driver:
         play(driver, [listed("x", "y"), replay(reuse=True)])
         first, second = (read.json for read in driver.read("output"))
         assert len(driver.executions) == 2
