@@ -28,6 +28,12 @@ def _time(text: Any) -> Any:
         return datetime.fromisoformat(f"{day}T{minute}:00+00:00")
 
 
+def _whole(value: Any) -> Any:
+    """Return 2.0 as 2, as JSON Schema has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_whole)]
 Time = Annotated[datetime, BeforeValidator(_time)]
 RunId = Annotated[str, Field(pattern=r"^[!-.0-~]([ -.0-~]{0,198}[!-.0-~])?$")]
 """Of those that the engine knows, the ones that are ASCII: they stand in addresses."""
@@ -124,6 +130,6 @@ class Decision(Asked):
     comment: Comment | None = None
     edit: dict[str, Any] | None = None
     reviewer: Text | None = None
-    epoch: int | None = Field(None, ge=0, le=2**53)
+    epoch: Whole | None = None
     hash: Annotated[str, Field(max_length=100)] | None = None
     timeout_s: float = Field(30, ge=0, le=300)
