@@ -34,7 +34,7 @@ async def main(runs: int, short: bool) -> dict[str, Any]:
 
 
 async def _short(stage: Stage, runs: int) -> dict[str, Any]:
-    fast = await scenarios.saturated(stage, "diamond-0", 0.0, runs, 100)
+    fast = await scenarios.saturated(stage, "diamond-0", 0.0, runs, 1_000)
     return _compared(stage, {"saturated_0ms": fast}, runs)
 
 
@@ -45,6 +45,7 @@ async def _whole(stage: Stage, runs: int) -> dict[str, Any]:
         "saturated_100ms": await scenarios.saturated(stage, "diamond-100", 0.1, runs, 1_000),
         "alone_0ms": await scenarios.alone(stage, "diamond-alone", 400),
         "thousands_1s": await scenarios.thousands(stage, "diamond-1000", 5_000),
+        "long_call": await scenarios.long_call(stage, "diamond-long", 20.0),
     }
     return _compared(stage, found, runs)
 

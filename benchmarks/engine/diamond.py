@@ -17,6 +17,14 @@ def handler(node_s: float, output_bytes: int = OUTPUT_BYTES) -> str:
     return f'import asyncio\n\nTEXT = "{text}"\n\n\nasync def handle(inputs, context):\n{sleep}    return {{"text": TEXT}}\n'
 
 
+def handler_with_a_long_call(seconds: float) -> str:
+    """Return a handler that answers at once, but for inputs that say `slow`."""
+    return (
+        'import asyncio\n\n\nasync def handle(inputs, context):\n    if context.node == "classify" and inputs["input"].get("slow"):\n'
+        f'        await asyncio.sleep({seconds})\n    return {{"text": ""}}\n'
+    )
+
+
 def workflow(name: str, timeout_ms: int = 60_000) -> str:
     """Return the diamond's workflow file."""
     edges = {"classify": [], "extract": ["classify"], "sentiment": ["classify"], "summarize": ["extract", "sentiment"]}

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.engine.diamond import HANDLER_FILE, NODES, handler, input_of, workflow
+from benchmarks.engine.diamond import HANDLER_FILE, NODES, handler, handler_with_a_long_call, input_of, workflow
 from benchmarks.engine.load import Load, load
 from benchmarks.engine.processes import Held, Used, held, used
 from benchmarks.stage import Stage
@@ -110,6 +110,19 @@ async def thousands(stage: Stage, name: str, calls: int) -> Figures:
         await one.run(20, 20)
         seconds = await one.run(calls, calls)
         return {"calls_in_flight": calls, "seconds": round(seconds, 2), "ideal_s": 3.0, "failed": one.failed}
+
+
+async def long_call(stage: Stage, name: str, seconds: float) -> Figures:
+    """Have one call take `seconds`, several times the group's session, and others run one by one beside it: nobody may notice.
+
+    For scale: a call of 30 minutes is 300 sessions of 6 s; what would end a session, or a poll, does so after one.
+    """
+    async with at_work(stage, name, workflow(name, 300_000), handler_with_a_long_call(seconds)) as one:
+        before = percentiles(await one.alone(100, 0.02))
+        await one.producer.send_and_wait(f"{name}.input", b'{"slow": true}', key=b"slow")
+        beside = percentiles(await one.alone(round(seconds * 10), 0.05))
+        taken_over = sum(log.read_text().count("partitions taken over") for log in stage.folder.glob("worker-0.log"))
+        return {"call_s": seconds, "before": before, "beside": beside, "rebalances": taken_over - 1}
 
 
 def floor(stage: Stage, runs: int, records_in: float, records_out: float, size: int) -> Figures:

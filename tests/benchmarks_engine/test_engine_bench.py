@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from benchmarks.engine import scenarios
+from benchmarks.engine import decisions, scenarios
 from benchmarks.engine.diamond import INPUT_BYTES, chains, handler, input_of, workflow
 from benchmarks.engine.soak import slope
 from benchmarks.stage import Stage
 from penstock import devkafka
+from streams.core.compiled import compile_workflow
 from tests.kafka_tools import unique
 
 RUNS = 40
@@ -41,6 +42,11 @@ async def test_saturated(stage: Stage) -> None:
 async def test_the_floor_moves_what_it_is_told(stage: Stage) -> None:
     found = await asyncio.to_thread(scenarios.floor, stage, 20, 7, 23.0, 100)
     assert set(found) == {"records_in", "records_out", "bytes", "runs_per_s", "cpu_ms_per_run"}
+
+
+async def test_every_run_that_is_counted_has_a_result() -> None:
+    plan, nodes = decisions.diamond()
+    assert await decisions.round_of(compile_workflow(plan), nodes) == decisions.RUNS
 
 
 def test_workflows_are_those_they_say() -> None:
