@@ -103,6 +103,9 @@ def test_a_stream_that_is_cut_twenty_times_has_the_text_at_its_end(cli: Cli) -> 
     assert heard.nodes[-1] == ("say", "success")
     again = console.http.get(f"/v1/runs/{run_id}/stream", headers={"Last-Event-ID": str(heard.last)})
     assert again.status_code == 204
+    (say,) = console.get(f"/v1/runs/{run_id}")["node_details"]
+    assert say["prompt"] == {"messages": [{"role": "user", "content": "Say 1"}], "verified": True, "note": None}
+    assert say["calls"][0]["raw"] == heard.texts["say"]
     late = Heard()
     follow(console, run_id, late)
     assert late.texts == heard.texts
