@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 NodeKind = Literal["llm", "function", "router", "review", "external"]
@@ -133,6 +134,12 @@ class LeasePlan:
     ttl_ms: int | None
 
 
+@lru_cache(10_000)
+def _sources(dependencies: tuple[str, ...], reads: tuple[str, ...]) -> tuple[str, ...]:
+    """Return both without repeats; asked for at every record."""
+    return dependencies + tuple(read for read in reads if read not in dependencies)
+
+
 @dataclass(frozen=True, slots=True)
 class NodePlan:
     """One node: its edges, its policy, its names.
@@ -173,7 +180,7 @@ class NodePlan:
     @property
     def sources(self) -> tuple[str, ...]:
         """The nodes whose journals it consumes besides its own and the run's."""
-        return self.dependencies + tuple(r for r in self.reads if r not in self.dependencies)
+        return _sources(self.dependencies, self.reads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from streams.core.transition import Send, Transition, send
 
 def is_ready(node: CompiledNode, row: NodeRow) -> bool:
     """Say whether the run is started and every source terminal."""
-    return row.started and all(source in row.gathered for source in node.plan.sources)
+    return row.started and all(map(row.gathered.__contains__, node.plan.sources))
 
 
 def fail(context: Context, row: NodeRow, error: ErrorInfo) -> Transition:
