@@ -41,7 +41,8 @@ def engine_of(
         return others[node.id] if node.id in others else build(node, plan.id, resources)
 
     versions = Versions(plan, compile_version)
-    return Engine(versions.current, nodes, config, versions, build_node)
+    watch = None if resources.telemetry is None else resources.telemetry.watch(plan)
+    return Engine(versions.current, nodes, config, versions, build_node, watch)
 
 
 def prices_of(plan: WorkflowPlan, resources: Resources, strict: bool = False) -> Prices:

@@ -6,6 +6,7 @@ PenstockError
  │    ├── NonRetryable         raised by a handler: do not try again
  │    └── RetryAfter           raised by a handler: try again, not before `seconds`
  ├── ProviderConfigError       no or bad provider for a model         (start-up)
+ ├── TelemetryError            an OTEL_* variable that cannot be followed (start-up)
  ├── BrokerUnreachable         no broker at the bootstrap address
  ├── TopicMismatch             a topic exists with another partition count
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
@@ -49,6 +50,13 @@ class ProviderConfigError(PenstockError):
     """No provider for a model, or one whose settings cannot work.
 
     Operator action: set `OPENAI_API_KEY` / `OPENAI_BASE_URL`, or name a provider in `penstock.toml`.
+    """
+
+
+class TelemetryError(PenstockError):
+    """An `OTEL_*` variable that cannot be followed.
+
+    Operator action: correct the variable that the message names, or install the exporter it asks for.
     """
 
 

@@ -46,7 +46,8 @@ async def _cancel(config: EngineConfig, run_id: str, workflow_id: str | None, wi
         if state.row.status != "running":
             return False, state.row.status
         async with connections.producer(config) as producer:
-            await publishing.command(producer, state.workflow.id, run_id, {"type": "cancel", "run_id": run_id})
+            body, trace = {"type": "cancel", "run_id": run_id}, state.row.traceparent
+            await publishing.command(producer, state.workflow.id, run_id, body, trace)
         try:
             async with asyncio.timeout(within_s):
                 return True, await runs.until_ended(reader, state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -50,11 +51,12 @@ def exit_code_of(error: Exception) -> int | None:
         PenstockError,
         ProviderConfigError,
         StructureChanged,
+        TelemetryError,
         TopicMismatch,
     )
     from topology.diagnostics import WorkflowErrors
 
-    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TopicMismatch)
+    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TelemetryError, TopicMismatch)
     if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)
@@ -71,9 +73,21 @@ def complain(error: Exception) -> None:
     say(text if isinstance(error, WorkflowErrors) else f"penstock: {text}")
 
 
+_voice: Callable[[str], None] | None = None
+
+
 def say(line: str) -> None:
     """Write a line to stderr: whatever is not the command's product."""
-    typer.echo(line, err=True)
+    if _voice is None:
+        typer.echo(line, err=True)
+    else:
+        _voice(line)
+
+
+def say_with(voice: Callable[[str], None] | None) -> None:
+    """Have lines written in another way: as log lines where all of stderr is JSON."""
+    global _voice  # noqa: PLW0603 - stderr is global, too
+    _voice = voice
 
 
 def _is_kafka_error(error: Exception) -> bool:

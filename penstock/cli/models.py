@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from penstock.cli import logs
 from penstock.cli.errors import say
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def configured(settings: Settings) -> ProviderRegistry:
     """Return the providers of the settings."""
     from streams.providers.registry import ProviderRegistry
 
-    return ProviderRegistry(settings.provider_configs())
+    registry = ProviderRegistry(settings.provider_configs())
+    logs.hide(registry.secrets)
+    return registry
 
 
 @contextmanager

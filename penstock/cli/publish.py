@@ -23,6 +23,10 @@ Named = Annotated[
         "--run-id", metavar="ID", help="The run's id, one input only; default: a new one each.", show_default=False
     ),
 ]
+Traceparent = Annotated[
+    str | None,
+    typer.Option(envvar="TRACEPARENT", metavar="W3C", help="The trace that the runs are part of.", show_default=False),
+]
 
 
 def publish(
@@ -30,6 +34,7 @@ def publish(
     text: InputText = None,
     file: InputFile = None,
     run_id: Named = None,
+    traceparent: Traceparent = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +44,8 @@ def publish(
     texts = inputs.inputs_of(text, file)
     if run_id is not None:
         _check_run_id(run_id, len(texts))
-    runs = [Input(run_id or uuid4().hex, one) for one in texts]
+    _check_traceparent(traceparent)
+    runs = [Input(run_id or uuid4().hex, one, traceparent=traceparent) for one in texts]
     logs.quiet()
     config = target.config_of(bootstrap)
     loops.run(_publish(config, workflow_id, runs, as_json))
@@ -52,6 +58,13 @@ def _check_run_id(run_id: str, count: int) -> None:
         raise BadUsage(f"--run-id names one run, and there are {count} inputs")
     if not is_run_id(run_id):
         raise BadUsage(f"{run_id!r} is no run id: 1 to 200 printable characters, no '/', no blanks at the ends")
+
+
+def _check_traceparent(text: str | None) -> None:
+    from schemas.trace import parse_traceparent
+
+    if text is not None and parse_traceparent(text) is None:
+        raise BadUsage(f"--traceparent: {text!r} is no W3C traceparent (00-TRACE_ID-SPAN_ID-01, in hex digits)")
 
 
 async def _publish(config: EngineConfig, workflow_id: str, runs: Sequence[Input], as_json: bool) -> None:

@@ -166,4 +166,5 @@ async def _send(
             current = {}
         own = {key: value for key, value in said.items() if value is not None}
         command = {"type": "review", "run_id": run_id, "node": node, "reviewer": requester(), **current, **own}
-        return await reviews.decide(reader, producer, state.workflow, topics, command, within_s)
+        trace = state.row.traceparent
+        return await reviews.decide(reader, producer, state.workflow, topics, command, within_s, trace)

@@ -39,6 +39,8 @@ def run(
     ] = False,
     partitions: Partitions = None,
     resume_from: ResumeFrom = None,
+    log_format: logs.LogFormat = None,
+    log_level: logs.LogLevel = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +58,7 @@ def run(
     outside = target.outside(bootstrap, known)
     if fresh and outside:
         raise BadUsage(f"--fresh deletes topics, and does so on the embedded Kafka only, not at {outside}")
-    logs.one_go()
+    logs.one_go(log_format, log_level)
     with ExitStack() as stack:
         stack.enter_context(loops.terminable())
         address = outside or stack.enter_context(_embedded(known, keep))
@@ -83,9 +85,13 @@ def _go(
     from penstock.client.onego import Go, one_go
     from penstock.client.publishing import Input
     from streams.nodes import Resources
+    from streams.telemetry.environment import from_environment
 
+    telemetry = from_environment()
+    if telemetry is not None:
+        telemetry.watch_providers(providers)
     go = Go(plan, config, [Input(uuid4().hex, text) for text in texts], timeout, fresh)
-    return loops.run(one_go(go, Resources(providers), report.ended))
+    return loops.run(one_go(go, Resources(providers, telemetry=telemetry), report.ended))
 
 
 @contextmanager

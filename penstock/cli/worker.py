@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from penstock.settings import Settings
     from streams.engine.config import EngineConfig
     from streams.engine.engine import Engine
-    from streams.engine.provider_states import ProviderStates
     from streams.providers.registry import ProviderRegistry
+    from streams.telemetry.telemetry import Telemetry
     from topology.plan import WorkflowPlan
 
 
@@ -35,6 +35,8 @@ def worker(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics.")
     ] = None,
+    log_format: logs.LogFormat = None,
+    log_level: logs.LogLevel = None,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +54,7 @@ def worker(
         _require_provider(plans, known)
     for plan in plans:
         workflow_files.check_handlers(plan)
-    logs.worker()
+    logs.worker(log_format, log_level)
     address = target.outside(bootstrap, known) or target.embedded(known)
     config = target.worker_config(address, known, partitions, resume)
     with _providers(plans, known, local_model) as providers:
@@ -86,19 +88,11 @@ def _providers(plans: list[WorkflowPlan], known: Settings, local_model: bool) ->
         yield models.configured(known)
 
 
-def _watch(providers: ProviderRegistry, states: ProviderStates, metrics_port: int | None) -> None:
-    """Have breaker changes told to other processes and, if asked for, to Prometheus."""
-    for gate in providers.gates:
-        gate.listeners.append(states.on_change)
-    if metrics_port is None:
+def _serve(telemetry: Telemetry | None, metrics_port: int | None) -> None:
+    if metrics_port is None or telemetry is None or telemetry.metrics is None:
         return
-    from streams.telemetry.metrics import Metrics
-
-    metrics = Metrics()
-    for gate in providers.gates:
-        gate.listeners.append(metrics.on_breaker)
     try:
-        metrics.serve(metrics_port)
+        telemetry.metrics.serve(metrics_port)
     except OSError as error:
         raise BadUsage(f"--metrics-port {metrics_port}: {error.strerror}") from None
 
@@ -114,9 +108,12 @@ async def _work(
     from streams.engine.provider_states import ProviderStates
     from streams.engine.retention import warn_of_retention
     from streams.nodes import Resources
+    from streams.telemetry.environment import from_environment
 
-    resources = Resources(providers)
+    telemetry = from_environment(serves_metrics=metrics_port is not None)
+    resources = Resources(providers, telemetry=telemetry)
     try:
+        _serve(telemetry, metrics_port)
         engines = [engine_of(plan, resources, config) for plan in plans]
         _stop_on_signal(engines)
         counts = [await engine.prepare() for engine in engines]
@@ -124,7 +121,10 @@ async def _work(
             await warn_of_retention(plan, config)
         collector.tune()
         states = ProviderStates(config, engines[0].incarnation)
-        _watch(providers, states, metrics_port)
+        if telemetry is not None:
+            telemetry.watch_providers(providers)
+        for gate in providers.gates:
+            gate.listeners.append(states.on_change)
         beside = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]
         beside.append(asyncio.create_task(states.run()))
         try:

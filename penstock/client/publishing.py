@@ -21,11 +21,12 @@ WINDOW = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A run to be: its id and its input, JSON text; `reused` are nodes whose ends were copied into it."""
+    """A run to be: its id and its input, JSON text; `reused` are nodes whose ends were copied into it, `traceparent` its trace."""
 
     run_id: str
     text: str
     reused: tuple[str, ...] = ()
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,18 @@ async def publish(producer: AIOKafkaProducer, topic: str, inputs: Sequence[Input
 
 
 def _headers(i: Input) -> Headers:
-    return headers_of({names.RUN_ID: i.run_id, names.REUSED: ",".join(i.reused) or None})
+    return headers_of(
+        {names.RUN_ID: i.run_id, names.REUSED: ",".join(i.reused) or None, names.TRACEPARENT: i.traceparent}
+    )
 
 
-async def command(producer: AIOKafkaProducer, workflow_id: str, run_id: str, body: dict[str, Any]) -> Position:
-    """Publish a command to the workflow's control topic and return where it stands: answers name that place."""
-    topic = control_topic(workflow_id)
-    stands = await producer.send_and_wait(topic, dumps(body).encode(), key=run_id.encode())
+async def command(
+    producer: AIOKafkaProducer, workflow_id: str, run_id: str, body: dict[str, Any], traceparent: str | None = None
+) -> Position:
+    """Publish a command to the workflow's control topic and return where it stands: answers name that place.
+
+    `traceparent` is the run's, so that the command is part of its trace.
+    """
+    topic, headers = control_topic(workflow_id), list(headers_of({names.TRACEPARENT: traceparent}))
+    stands = await producer.send_and_wait(topic, dumps(body).encode(), key=run_id.encode(), headers=headers)
     return Position(topic, stands.partition, stands.offset)

@@ -11,7 +11,7 @@ from penstock.client.dead_letters import REDRIVEN_FROM
 from penstock.client.workflows import Workflow
 from schemas import headers as names
 from schemas.codec import dumps, loads
-from schemas.headers import headers_of, public_headers
+from schemas.headers import header, headers_of, public_headers
 from streams.core.merge_patch import merge_patch
 from streams.core.transition import Send
 from topology.naming import control_topic, input_topic
@@ -37,7 +37,8 @@ def redrive_of(workflow: Workflow, letter: DeadLetter, edit: Edit | None, reques
         **({} if edit is None else {"edit": edit}),
         "requested_by": requested_by,
     }
-    return Send(control_topic(workflow.id), letter.key, dumps(command).encode(), ())
+    trace = headers_of({names.TRACEPARENT: header(letter.headers, names.TRACEPARENT)})
+    return Send(control_topic(workflow.id), letter.key, dumps(command).encode(), trace)
 
 
 def why_not(letters: Iterable[DeadLetter], edit: Edit) -> str | None:

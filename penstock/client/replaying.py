@@ -13,7 +13,9 @@ from penstock.client import reading
 from penstock.client.replay_plan import REPLAY, Before, Wanted
 from penstock.client.runs import RunState
 from penstock.client.workflows import Workflow
+from schemas import headers as names
 from schemas.codec import CodecError, decode, dumps
+from schemas.headers import headers_of
 from schemas.records import EpochOpened, Finished, Refused
 from topology.naming import control_topic, run_topic
 
@@ -130,6 +132,7 @@ async def _send_all(
                 control_topic(workflow.id),
                 dumps(command_of(state, wanted, known, how.requested_by)).encode(),
                 key=state.row.run_id.encode(),
+                headers=list(headers_of({names.TRACEPARENT: state.row.traceparent})),
             )
             for state in some
         ]

@@ -94,13 +94,14 @@ async def decide(
     topics: Mapping[str, int],
     command: dict[str, Any],
     within_s: float,
+    traceparent: str | None = None,
 ) -> dict[str, Any]:
-    """Publish a decision and return what became of it: approved, rejected, refused (and why), or unanswered."""
+    """Publish a decision, in the run's trace, and return what became of it: approved, rejected, refused (and why), or unanswered."""
     run_id, node = command["run_id"], command["node"]
     journal = TopicPartition(journal_topic(workflow.id, node), partition_of(run_id.encode(), workflow.partitions))
     dead = dead_letter_topic(workflow.id)
     await reading.begin(reader, [journal, *reading.places_of(dead, topics.get(dead, 0))], "latest")
-    at = await publishing.command(producer, workflow.id, run_id, command)
+    at = await publishing.command(producer, workflow.id, run_id, command, traceparent)
     said = {"run_id": run_id, "workflow_id": workflow.id, "node": node}
     clock = asyncio.get_running_loop()
     last = clock.time() + within_s

@@ -56,7 +56,7 @@ def on_result(context: Context, row: NodeRow, record: ResultReceived) -> Transit
         refused = Refused(
             record.run_id, record.node, record.epoch, "result", why, None, record.received_at, record.source
         )
-        return Transition(sends=(submitted(context.node.workflow, context.node.plan.topic, refused),))
+        return Transition(sends=(submitted(context.node.workflow, context.node.plan.topic, refused, row.traceparent),))
     row = replace(row, answered_by=record.source)
     if record.error is None:
         return close(context, row, _succeeded(context, row, record))

@@ -9,6 +9,7 @@ from schemas.codec import dumps, loads
 from schemas.headers import header
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
 from schemas.records import Cancelled, CancelRequested, Json, RedriveRequested, Refused, Started
+from schemas.trace import parse_traceparent
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound
@@ -22,7 +23,7 @@ from streams.core.submissions import (
     submitted,
     text_of,
 )
-from streams.core.transition import Moment, Send, send
+from streams.core.transition import Moment, Send, send, traced
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
 
@@ -54,7 +55,7 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
         started_at=moment.now,
         source=record.position,
         source_key=record.key,
-        traceparent=header(record.headers, names.TRACEPARENT) or traceparent_of(plan.id, run_id),
+        traceparent=_trace(plan, run_id, record),
         reused=reused,
     )
     return send(plan.topic("run"), started, "run", 0, 0, started.traceparent)
@@ -66,7 +67,11 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
     A cancel goes to every node's journal straight away, not by way of the run agent: `{wf}.run` may be paused or far behind.
     It is the first epoch's; the run agent, which knows the others, cancels those.
     """
-    plan = workflow.plan
+    sends, brought = _command(workflow.plan, record, moment), header(record.headers, names.TRACEPARENT)
+    return sends if parse_traceparent(brought) is None else tuple(traced(send, brought or "") for send in sends)
+
+
+def _command(plan: WorkflowPlan, record: Inbound, moment: Moment) -> tuple[Send, ...]:
     try:
         _, value = _json_of(record)
         kind, run_id = _command_of(value)
@@ -161,6 +166,12 @@ def name_run(how: RunIdFrom, record: Inbound) -> str:
     if how == "ce_id":
         raise Poison("no_run_id", "the workflow says run_id_from: ce_id, and the record has no such header")
     return run_id_from_position(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _trace(plan: WorkflowPlan, run_id: str, record: Inbound) -> str:
+    """Return the trace that a record brings, else the one that is derived from its run."""
+    brought = header(record.headers, names.TRACEPARENT)
+    return brought if brought is not None and parse_traceparent(brought) else traceparent_of(plan.id, run_id)
 
 
 def _reused(plan: WorkflowPlan, record: Inbound) -> tuple[str, ...]:

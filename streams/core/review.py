@@ -85,7 +85,7 @@ def on_submitted(context: Context, row: NodeRow, record: ReviewSubmitted) -> Tra
         refused = Refused(
             row.run_id, record.node, epoch, REVIEW, why, record.reviewer, record.submitted_at, record.source
         )
-        return Transition(sends=(submitted(context.node.workflow, context.node.plan.topic, refused),))
+        return Transition(sends=(submitted(context.node.workflow, context.node.plan.topic, refused, row.traceparent),))
     return _decide(context, row, record.decision, record.submitted_at, record)
 
 

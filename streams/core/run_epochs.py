@@ -39,9 +39,9 @@ def on_redrive(plans: Plans, row: RunRow, record: RedriveRequested, now: int, of
     if row.seen is not None and offset <= row.seen:
         return NOTHING  # read again after a crash, with a row that knows what came later: it was answered
     if row.source is None:
-        return Transition(sends=(_refuse(plans.current, record, "there is no such run", now),))
+        return Transition(sends=(_refuse(plans.current, row, record, "there is no such run", now),))
     if row.retired:
-        return Transition(sends=(_refuse(plans.current, record, EXPIRED, now),))
+        return Transition(sends=(_refuse(plans.current, row, record, EXPIRED, now),))
     if record.source == row.opened_by or any(record.source == known.request.source for known in row.redrives):
         return NOTHING  # a repeat of the same command
     meant = record.epoch if record.epoch is not None else _last_opened(row)
@@ -56,7 +56,7 @@ def open_next(plan: WorkflowPlan, row: RunRow, now: int) -> Transition:
         first, row = row.redrives[0], replace(row, redrives=row.redrives[1:])
         why = _why_not(row, first)
         if why is not None:
-            found = then(found, Transition(row=row, sends=(_refuse(plan, first.request, why, now),)))
+            found = then(found, Transition(row=row, sends=(_refuse(plan, row, first.request, why, now),)))
             continue
         row = replace(row, opening=first.opens)
         found = then(found, Transition(row=row, sends=(_opening(plan, row, first, now),)))
@@ -152,7 +152,7 @@ def _reopened(plan: WorkflowPlan, row: RunRow, request: RedriveRequested) -> tup
     )
 
 
-def _refuse(plan: WorkflowPlan, request: RedriveRequested, why: str, now: int) -> Send:
+def _refuse(plan: WorkflowPlan, row: RunRow, request: RedriveRequested, why: str, now: int) -> Send:
     topic = plan.node(request.node).topic if request.replay is None else plan.topic("run")
     record = Refused(
         request.run_id,
@@ -165,4 +165,4 @@ def _refuse(plan: WorkflowPlan, request: RedriveRequested, why: str, now: int) -
         request.source,
         request.replay,
     )
-    return submitted(plan.id, topic, record)
+    return submitted(plan.id, topic, record, row.traceparent)

@@ -30,13 +30,16 @@ class Unusable(Exception):
 Submission = RedriveRequested | ReviewSubmitted | ResultReceived | Refused
 
 
-def submitted(workflow: str, topic: str, record: Submission) -> Send:
-    """Return the record with an id of the command's place: there may be any number of them for one node and epoch."""
+def submitted(workflow: str, topic: str, record: Submission, traceparent: str | None = None) -> Send:
+    """Return the record with an id of the command's place: there may be any number of them for one node and epoch.
+
+    `traceparent` is the run's, where it is known.
+    """
     at, kind = record.source, type(record).__name__
     headers = {
         names.CE_ID: f"{record.run_id}/{record.node}/{at.topic}/{at.partition}/{at.offset}/{kind}",
         names.CE_TYPE: kind,
-        names.TRACEPARENT: traceparent_of(workflow, record.run_id),
+        names.TRACEPARENT: traceparent or traceparent_of(workflow, record.run_id),
     }
     return Send(topic, record.run_id.encode(), record, headers_of(headers))
 

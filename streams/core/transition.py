@@ -73,6 +73,13 @@ def then(first: Transition, second: Transition) -> Transition:
     )
 
 
+def traced(send: Send, traceparent: str) -> Send:
+    """Return a record with another `traceparent` in the place of its own."""
+    value = traceparent.encode()
+    headers = tuple((name, value if name == names.TRACEPARENT else old) for name, old in send.headers)
+    return Send(send.topic, send.key, send.value, headers)
+
+
 def send(topic: str, record: Record, node: str, epoch: int, seq: int, traceparent: str | None) -> Send:
     """Return `record` ready for `topic`, keyed by its run, with its deterministic id."""
     run_id: str = record.run_id  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -51,6 +52,9 @@ from streams.errors import EngineFailure, VersionBeyond
 from topology.naming import LEDGER_TABLE, RUN_TABLE, changelog_topic, consumer_group
 from topology.versions import with_layout_of
 
+if TYPE_CHECKING:
+    from streams.telemetry.watch import Watch
+
 log = structlog.get_logger(__name__)
 
 IDLE_MS = 100
@@ -82,6 +86,7 @@ class Engine:
         config: EngineConfig,
         versions: Versions | None = None,
         build: Build | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.workflow = workflow
         self._own = workflow.plan
@@ -91,6 +96,7 @@ class Engine:
         self.incarnation = new_incarnation()
         self.ready = asyncio.Event()
         self._nodes = nodes
+        self._watch = watch
         self._stopping = asyncio.Event()
         self._batch = asyncio.Lock()
         plan = workflow.plan
@@ -172,11 +178,21 @@ class Engine:
             partial(partition_of, count=partitions),
             await self._follow_days(stack, partitions),
             self._versions,
+            self._watch,
         )
         nodes = VersionNodes(self._own, self._nodes, self._versions, self._build_node)
         address = self._processor.address
         self._launcher = Launcher(
-            plan, nodes, self._executor, self._tables, kafka_log, address, now_ms, self.incarnation, self._versions
+            plan,
+            nodes,
+            self._executor,
+            self._tables,
+            kafka_log,
+            address,
+            now_ms,
+            self.incarnation,
+            self._versions,
+            self._watch,
         )
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)
@@ -189,6 +205,11 @@ class Engine:
         self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
         self._takeover.topics = self._co_partitioned - {self._output_topic}
         self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
+        if self._watch is not None and self._watch.metrics is not None:
+            from streams.engine.stands import Stands
+
+            stands = Stands(plan, self._tables, self._consumer, self._membership, self._watch.metrics)
+            stack.push_async_callback(_end, asyncio.create_task(stands.look()))
 
     async def _follow_days(self, stack: AsyncExitStack, partitions: int) -> Elsewhere:
         """Return what says how much other workers have spent today; only a daily budget needs to know."""
@@ -362,7 +383,11 @@ class Engine:
         await self._read_versions()
         # First, for it commits: that fails if the group has gone on meanwhile, before a marker is written in its way.
         await self._positions.take_over(self._membership.assigned)
-        for partition in await self._takeover.run():
+        began = time.monotonic()
+        restored = await self._takeover.run()
+        if self._watch is not None:
+            self._watch.restored(time.monotonic() - began)
+        for partition in restored:
             self._timers.load(self._tables, partition)
             self._retirement.load(partition)
         for partition in self._takeover.dropped:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from schemas.quick import replace
-from schemas.records import NodeRow, Row
+from schemas.records import NodeRow, Row, Succeeded
 from streams.core.transition import Send
 from streams.core.versions import Versions
 from streams.engine.allowance import patience_ms
@@ -18,8 +19,12 @@ from streams.engine.log import Log, Outgoing
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
 from streams.engine.version_nodes import VersionNodes
+from streams.telemetry.log_context import say_of_attempt, set_attempt
 from topology.items import base_of
 from topology.plan import NodePlan, WorkflowPlan
+
+if TYPE_CHECKING:
+    from streams.telemetry.watch import Watch
 
 RELAUNCH_GRACE_MS = 10_000
 """After the time it is given an attempt has this long to publish its end before somebody else makes it again."""
@@ -39,6 +44,7 @@ class Launcher:
         clock: Callable[[], int],
         incarnation: str,
         versions: Versions | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._plan = plan
         self._rows = Rows(plan, tables, versions)
@@ -49,6 +55,7 @@ class Launcher:
         self._address = address
         self._clock = clock
         self._incarnation = incarnation
+        self._watch = watch
         # Published, perhaps not read back yet: the row still says `running`, and a relaunch would make the call again.
         self._ended: dict[Key, int] = {}
 
@@ -101,10 +108,22 @@ class Launcher:
 
     async def _attempt(self, key: Key, partition: int, row: NodeRow) -> None:
         """Run an attempt and publish what came of it; it stays in flight until that is acknowledged."""
-        plan, node = self._rows.plan_of(key[0], row.plan_hash), self._nodes.of(base_of(key[0]), row.plan_hash)
-        done = await attempt(self._plan.id, plan, node, row, self._clock, self._deltas(plan, partition, row))
+        plan = self._rows.plan_of(key[0], row.plan_hash)
+        set_attempt(self._plan.id, key[0], row)
+        if self._watch is None:
+            done = await self._made(plan, partition, row)
+        else:
+            with self._watch.attempt(plan, row, self._clock) as (seen, end):
+                done = await self._made(plan, partition, seen)
+                end.record = done.value
+        if not isinstance(done.value, Succeeded):
+            say_of_attempt(plan, done.value)
         await self._log.append([self._address(done, partition)])
         self._ended[key] = partition
+
+    async def _made(self, plan: NodePlan, partition: int, row: NodeRow) -> Send:
+        node, deltas = self._nodes.of(base_of(plan.id), row.plan_hash), self._deltas(plan, partition, row)
+        return await attempt(self._plan.id, plan, node, row, self._clock, deltas)
 
     def _deltas(self, plan: NodePlan, partition: int, row: NodeRow) -> Deltas | None:
         """Return where a streaming node's model is heard."""

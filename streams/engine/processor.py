@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from schemas import codec
 from schemas.quick import replace
@@ -44,6 +44,9 @@ from streams.engine.timers import Timers
 from streams.errors import UndecodableRecord
 from topology.items import base_of, index_of, item_id
 from topology.naming import LEDGER_TABLE, RUN_TABLE, TIMERS_TABLE
+
+if TYPE_CHECKING:
+    from streams.telemetry.watch import Watch
 
 Address = tuple[str, int, str]
 """Table, partition, key."""
@@ -89,6 +92,7 @@ class Processor:
         partition_of: PartitionOf,
         elsewhere: Elsewhere = nowhere,
         versions: Versions | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.workflow = workflow
         self._versions = versions or Versions(workflow.plan, lambda _, __: workflow)
@@ -98,6 +102,7 @@ class Processor:
         self._moment = moment
         self._partition_of = partition_of
         self._elsewhere = elsewhere
+        self._watch = watch
         plan = workflow.plan
         self._co_partitioned = {topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED}
         self._journal = {node.id: node.topic for node in plan.nodes}
@@ -169,10 +174,13 @@ class Processor:
         return {topic: tuple(nodes) for topic, nodes in readers.items()}
 
     def _on_input(self, record: Inbound) -> None:
-        self._send(intake.admit(self._versions.current, record, self._moment()), None)
+        self._take_in(record, (intake.admit(self._versions.current, record, self._moment()),))
 
     def _on_control(self, record: Inbound) -> None:
-        for send in intake.command(self._versions.current, record, self._moment()):
+        self._take_in(record, intake.command(self._versions.current, record, self._moment()))
+
+    def _take_in(self, record: Inbound, sends: tuple[Send, ...]) -> None:
+        for send in sends if self._watch is None else self._watch.took_in(record, sends):
             self._send(send, None)
 
     def _on_retry(self, record: Inbound) -> None:
@@ -198,6 +206,8 @@ class Processor:
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
         current, known = self._versions.current.plan, self._versions.plans
         decided = run_agent.decide(current, run_row, entry, moment.now, record.offset, known)
+        if self._watch is not None and isinstance(decided.row, RunRow):
+            self._watch.run_changed(run_row, decided.row)
         self._note(RUN_TABLE, partition, key, decided)
         if run_row is not None and run_row.retired:
             self._give_up(entry, partition, moment)
@@ -294,6 +304,9 @@ class Processor:
             self.effects.launches[address] = node.plan.id
         if transition.ledger is not None:
             self._note_ledger(partition, transition.ledger)
+        if self._watch is not None and isinstance(transition.row, NodeRow):
+            before = cast("NodeRow | None", self.tables.get(*address))
+            self._watch.node_changed(node.plan, before, transition.row)
         self._note(node.plan.table, partition, key, transition)
 
     def _note(self, table: str, partition: int, key: str, transition: Transition) -> None:
@@ -345,6 +358,8 @@ class Processor:
                 self._put(LEDGER_TABLE, partition, DAY + day, row)
 
     def _send(self, send: Send, partition: int | None) -> None:
+        if self._watch is not None:
+            send = self._watch.sent(send)
         self.effects.sends.append(self.address(send, partition))
 
     def address(self, send: Send, partition: int | None) -> Outgoing:

@@ -10,7 +10,9 @@ from functools import cache, partial
 from opentelemetry.trace import Tracer, get_tracer
 from structlog.typing import FilteringBoundLogger
 
+from schemas.headers import TRACEPARENT
 from streams.core.outcome import NodeInput
+from streams.telemetry.log_context import trace_id_of
 from topology.items import base_of
 
 TRACER = "penstock.handlers"
@@ -26,7 +28,7 @@ def _tracer() -> Tracer:
 class HandlerContext:
     """Identity of an attempt, a logger that carries it, a tracer, and whether it has been given up.
 
-    The tracer is OpenTelemetry's and does nothing unless an SDK is set up in the process.
+    The tracer is OpenTelemetry's; it does nothing unless traces are on.
     """
 
     run_id: str
@@ -42,7 +44,7 @@ class HandlerContext:
 
     @property
     def logger(self) -> FilteringBoundLogger:
-        """A logger that carries run, node, epoch and attempt; bound when it is asked for, since few handlers log."""
+        """A logger that carries run, node, epoch, attempt and trace; bound when it is asked for, since few handlers log."""
         return self._bind()
 
     @property
@@ -64,12 +66,6 @@ class HandlerContext:
 
 def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerContext:
     """Return the context of one attempt."""
-    identity = {
-        "run_id": node_input.run_id,
-        "node": node_input.node,
-        "epoch": node_input.epoch,
-        "attempt": node_input.attempt,
-    }
     return HandlerContext(
         run_id=node_input.run_id,
         workflow_id=node_input.workflow_id,
@@ -78,5 +74,15 @@ def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerCo
         attempt=node_input.attempt,
         seq=node_input.seq,
         idempotency_key=node_input.idempotency_key,
-        _bind=partial(logger.bind, **identity),
+        _bind=partial(_bound, logger, node_input),
+    )
+
+
+def _bound(logger: FilteringBoundLogger, node_input: NodeInput) -> FilteringBoundLogger:
+    return logger.bind(
+        run_id=node_input.run_id,
+        node=node_input.node,
+        epoch=node_input.epoch,
+        attempt=node_input.attempt,
+        **trace_id_of(node_input.headers.get(TRACEPARENT)),
     )

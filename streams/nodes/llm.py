@@ -63,6 +63,7 @@ class LlmNode:
             output=self._output,
             deferred=node_input.deferred,
             last_chance=node_input.last_chance,
+            headers=node_input.headers,
             on_delta=node_input.on_delta,
         )
 

@@ -45,7 +45,7 @@ class ProcessNode:
             return process if isinstance(process, Failed) else await self._called(process, node_input)
 
     async def _called(self, process: HandlerProcess, node_input: NodeInput) -> Outcome:
-        call = Call(replace(node_input, inputs={}, headers={}), inputs_for(self._node, node_input))
+        call = Call(replace(node_input, inputs={}), inputs_for(self._node, node_input))
         try:
             async with asyncio.timeout(self._node.timeout_ms / 1000):
                 outcome: Outcome = await process.ask(call)

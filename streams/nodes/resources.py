@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from streams.nodes.process_pool import HandlerProcesses
 from streams.providers.registry import ProviderRegistry
+
+if TYPE_CHECKING:
+    from streams.telemetry.telemetry import Telemetry
 
 DEFAULT_THREADS = 64
 """Handlers mostly wait; a thread that waits costs little, one that is missing holds up a run."""
@@ -34,9 +39,12 @@ class Resources:
     logger: FilteringBoundLogger = field(default_factory=_logger)
     module_paths: tuple[Path, ...] = ()
     processes: HandlerProcesses = field(default_factory=HandlerProcesses)
+    telemetry: Telemetry | None = None
 
     async def aclose(self) -> None:
-        """Close connections; a handler that still runs is not waited for, in a process it is ended."""
+        """Close connections, and send what telemetry holds; a handler that still runs is not waited for, in a process it is ended."""
         self.threads.shutdown(wait=False, cancel_futures=True)
         await self.processes.aclose()
         await self.providers.aclose()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -61,6 +62,8 @@ class ChatRequest:
     output: OutputSchema | None = None
     deferred: bool = False
     last_chance: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent along: the trace the call is part of."""
     on_delta: OnDelta | None = field(default=None, compare=False)
     """Called with each piece of the answer as it comes; None: it comes in one piece."""
 
@@ -71,6 +74,26 @@ class _Reply:
 
     outcome: Done | Failed
     headers: Mapping[str, str]
+    answer: Answer | None = None
+
+
+class CallEnd(Protocol):
+    """Is told how a call ended."""
+
+    headers: Mapping[str, str]
+    """Sent with the call, in the place of the request's own."""
+
+    def ended(self, outcome: Done | Failed, answer: Answer | None) -> None:
+        """Take note of the end; `answer` None: there was none that could be read."""
+        ...
+
+
+class CallWatch(Protocol):
+    """Watches calls, if anybody does."""
+
+    def call(self, config: ProviderConfig, request: ChatRequest) -> AbstractContextManager[CallEnd]:
+        """Return what goes round a call."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,7 @@ class ChatProvider:
         limits = (config.requests_per_minute, config.tokens_per_minute)
         self.gate = gate or Gate(config.name, *limits)
         self._client: AsyncOpenAI | None = None
+        self.watch: CallWatch | None = None
 
     async def complete(self, request: ChatRequest) -> Outcome:
         """Make one call, or none if the provider is not to be called now."""
@@ -107,12 +131,19 @@ class ChatProvider:
         if isinstance(held, Deferred):
             return held
         try:
-            reply = await self._called(request, body)
+            reply = await (self._called if self.watch is None else self._watched)(request, body)
         except BaseException:  # cancelled, mostly; a bug must not keep a probe's place either
             self.gate.withdraw(held)
             raise
         outcome = self.gate.leave(held, reply.outcome, reply.headers)
         return outcome if isinstance(outcome, Deferred) else replace(outcome, prompt_hash=prompt_hash)
+
+    async def _watched(self, request: ChatRequest, body: dict[str, Any]) -> _Reply:
+        assert self.watch is not None  # noqa: S101 - the caller's promise
+        with self.watch.call(self.config, request) as call:
+            reply = await self._called(replace(request, headers=call.headers), body)
+            call.ended(reply.outcome, reply.answer)
+            return reply
 
     async def _called(self, request: ChatRequest, body: dict[str, Any]) -> _Reply:
         from streams.providers.failures import failure_of, headers_of, may_have_been_billed
@@ -127,10 +158,11 @@ class ChatProvider:
                 return _Reply(Failed(failure, cost_usd=None, model=request.model, metered=False), {})
             return _Reply(Failed(failure, model=request.model), headers_of(error))
         try:
-            outcome = self._outcome(request, read_answer(reply.content))
+            answer = read_answer(reply.content)
+            outcome = self._outcome(request, answer)
             if isinstance(outcome, Done):
                 outcome = replace(outcome, first_token_ms=reply.first_token_ms)
-            return _Reply(outcome, reply.headers)
+            return _Reply(outcome, reply.headers, answer)
         except Exception as error:
             text = f"provider {self.config.name!r} sent a body that is no completion: {error}"
             failure = NodeError("provider_unavailable", text)
@@ -187,7 +219,7 @@ class ChatProvider:
             "model": self.config.model_override or request.model,
             "messages": [],
             "extra_body": body,
-            "extra_headers": {"Idempotency-Key": _header(request.idempotency_key)},
+            "extra_headers": {**request.headers, "Idempotency-Key": _header(request.idempotency_key)},
             "timeout": httpx2.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S)),
         }
 

@@ -10,7 +10,7 @@ from streams.core.prices import Price
 from streams.errors import ProviderConfigError
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
 from streams.providers.gate import Gate
-from streams.providers.openai_chat import ChatProvider
+from streams.providers.openai_chat import CallWatch, ChatProvider
 from streams.providers.prices import most_per_mtok
 
 
@@ -53,6 +53,11 @@ class ProviderRegistry:
     def gates(self) -> tuple[Gate, ...]:
         """Every provider's gate."""
         return tuple(provider.gate for provider in self._providers.values())
+
+    def watch(self, watch: CallWatch) -> None:
+        """Have every provider's calls watched."""
+        for provider in self._providers.values():
+            provider.watch = watch
 
     def price_of(self, model: str) -> Price | None:
         """Return a bound of what `model` costs in dollars per million tokens, None if nobody knows."""

@@ -1,0 +1,108 @@
+"""Spans with ids and parents that are given: the one place that makes any, on OpenTelemetry's SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+from schemas.trace import TraceParent
+from streams.telemetry import semconv
+
+SCOPE = "penstock"
+NS_PER_MS = 1_000_000
+
+Attributes = Mapping[str, AttributeValue | None]
+"""None: not known, left out."""
+
+_next: ContextVar[tuple[int, int] | None] = ContextVar("next_span", default=None)
+
+
+class GivenIds(RandomIdGenerator):
+    """Takes the ids that `Tracing.start` sets for the next span; spans of others (handlers) get random ones."""
+
+    def generate_trace_id(self) -> int:
+        """Return the trace id of a root span."""
+        given = _next.get()
+        return super().generate_trace_id() if given is None else given[0]
+
+    def generate_span_id(self) -> int:
+        """Return a span id."""
+        given = _next.get()
+        return super().generate_span_id() if given is None else given[1]
+
+
+class Tracing:
+    """A tracer whose spans are told who they are. `captures_content`: prompts and answers may be part of them."""
+
+    def __init__(self, provider: TracerProvider, captures_content: bool = False) -> None:
+        self.captures_content = captures_content
+        self.tracer = provider.get_tracer(SCOPE)
+        self._sampler = provider.sampler
+
+    def start(
+        self,
+        name: str,
+        place: TraceParent,
+        parent: TraceParent | None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes | None = None,
+        links: Sequence[Link] = (),
+        start_ns: int | None = None,
+    ) -> Span:
+        """Start the span that `place` names below `parent`; None makes it the root of its trace."""
+        token = _next.set((int(place.trace_id, 16), int(place.span_id, 16)))
+        try:
+            return self.tracer.start_span(
+                name,
+                Context() if parent is None else trace.set_span_in_context(_remote(parent), Context()),
+                kind,
+                known(attributes or {}),
+                links,
+                start_ns,
+            )
+        finally:
+            _next.reset(token)
+
+    def sampled(self, trace_id: str) -> bool:
+        """Say whether a trace that nobody else began is sampled; the same for every span of it."""
+        asked = self._sampler.should_sample(None, int(trace_id, 16), SCOPE)
+        return asked.decision is Decision.RECORD_AND_SAMPLE
+
+
+def known(attributes: Attributes) -> dict[str, AttributeValue]:
+    """Return the attributes that have a value."""
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def link(to: TraceParent, what: str) -> Link:
+    """Return a link that says what the other span is to this one."""
+    return Link(_context(to), {semconv.LINK: what})
+
+
+def fail(span: Span, kind: str) -> None:
+    """Mark a span as failed. Only the kind of the error: a message may hold what a model or a person said."""
+    span.set_attribute(semconv.ERROR_TYPE, kind)
+    span.set_status(Status(StatusCode.ERROR, kind))
+
+
+def place_of(span: Span) -> TraceParent:
+    """Return where a span is, as a header says it."""
+    at = span.get_span_context()
+    return TraceParent(f"{at.trace_id:032x}", f"{at.span_id:016x}", at.trace_flags.sampled)
+
+
+def _context(place: TraceParent) -> SpanContext:
+    flags = TraceFlags(TraceFlags.SAMPLED if place.sampled else TraceFlags.DEFAULT)
+    return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote=True, trace_flags=flags)
+
+
+def _remote(place: TraceParent) -> Span:
+    return trace.NonRecordingSpan(_context(place))
