@@ -114,7 +114,9 @@ async def cancel(call: Call) -> BaseModel:
         raise Refused(409, f"run {state.row.run_id!r} has ended already: {state.row.status}")
     of = {"run_id": state.row.run_id}
     async with call.console.producer() as producer:
-        await publishing.command(producer, state.workflow.id, state.row.run_id, {"type": "cancel", **of})
+        await publishing.command(
+            producer, state.workflow.id, state.row.run_id, {"type": "cancel", **of}, state.row.traceparent
+        )
     return shapes.Cancelling(**of, workflow_id=state.workflow.id, status="cancelling")
 
 
