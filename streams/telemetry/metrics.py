@@ -1,6 +1,6 @@
 """Metrics of a worker in Prometheus' client: names as in DESIGN.md 6a, served over HTTP (`worker --metrics-port`).
 
-Not OpenTelemetry's instruments: they take 21 microseconds a count, these half a one (docs/adr/0016). `otlp_metrics` sends the same
+Not OpenTelemetry's instruments: they take 21 microseconds a count, these half a one (docs/adr/0017). `otlp_metrics` sends the same
 by OTLP.
 """
 
