@@ -23,6 +23,10 @@ _REACHED = "('running', 'waiting', 'success', 'failed', 'cancelled')"
 _MATCHING = """(r.workflow, r.run_id) in (select j.workflow, j.run_id from texts t join journal j on j.id = t.rowid
     where t.text like ? and instr(t.text, ?))"""
 """`like` finds candidates by the index (its wildcards may find too many), `instr` keeps those that hold the text itself."""
+_HOLDING = """exists (select 1 from journal j join texts t on t.rowid = j.id
+    where j.workflow = r.workflow and j.run_id = r.run_id and instr(t.text, ?))"""
+FEW = 500
+"""So many records that hold a text are looked up first; where there are more, runs are looked through in their order: a page is soon full."""
 
 
 def list_runs(db: sqlite3.Connection, asked: RunsAsked) -> shapes.Runs:
@@ -30,7 +34,7 @@ def list_runs(db: sqlite3.Connection, asked: RunsAsked) -> shapes.Runs:
     if asked.workflow is not None:
         workflow_of(db, asked.workflow)
     conditions, values = [], []
-    for condition, value in _conditions(asked):
+    for condition, value in _conditions(db, asked):
         conditions.append(condition)
         values += value
     if asked.cursor is not None:
@@ -46,14 +50,14 @@ def list_runs(db: sqlite3.Connection, asked: RunsAsked) -> shapes.Runs:
     return shapes.Runs(items=[summary(db, row) for row in shown], next_cursor=cursor)
 
 
-def _conditions(asked: RunsAsked) -> Iterator[tuple[str, list[Any]]]:
+def _conditions(db: sqlite3.Connection, asked: RunsAsked) -> Iterator[tuple[str, list[Any]]]:
     for column in ("workflow", "status"):
         if (value := getattr(asked, column)) is not None:
             yield f"r.{column} = ?", [value]
     if asked.node is not None or asked.node_status is not None:
         yield _at_node(asked)
     if asked.q:
-        yield _MATCHING, [f"%{asked.q.casefold()}%", asked.q.casefold()]
+        yield _with_text(db, asked.q.casefold())
     if asked.started_after is not None:
         yield "r.started_at >= ?", [_ms(asked.started_after)]
     if asked.started_before is not None:
@@ -70,6 +74,12 @@ def _at_node(asked: RunsAsked) -> tuple[str, list[Any]]:
     values = [value for value in (asked.node, asked.node_status) if value is not None]
     of = "n.workflow = r.workflow and n.run_id = r.run_id"
     return f"exists (select 1 from nodes n where {of} and {node} and {status})", values  # noqa: S608 - our own words
+
+
+def _with_text(db: sqlite3.Connection, text: str) -> tuple[str, list[Any]]:
+    counted = "select count(*) from (select 1 from texts where text like ? and instr(text, ?) limit ?)"
+    few = db.execute(counted, (f"%{text}%", text, FEW + 1)).fetchone()[0] <= FEW
+    return (_MATCHING, [f"%{text}%", text]) if few else (_HOLDING, [text])
 
 
 def _ms(at: datetime) -> int:
