@@ -80,7 +80,7 @@ class Stands:
         return sum(
             isinstance(row, RunRow) and row.status == "running"
             for partition in self._tables.partitions()
-            for _, row in self._tables.rows(RUN_TABLE, partition)
+            for row in self._tables.live_rows(RUN_TABLE, partition)
         )
 
     def _held(self) -> list[Reservation]:

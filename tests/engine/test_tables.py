@@ -8,7 +8,8 @@ import pytest
 
 from schemas.codec import decode, encode
 from schemas.headers import header
-from schemas.records import NodeRow, TimerRow
+from schemas.quick import replace
+from schemas.records import NodeRow, RunRow, TimerRow
 from streams.engine.changelogs import OwnedChangelogs
 from streams.engine.log import Outgoing
 from streams.engine.results import WrittenResults
@@ -47,6 +48,17 @@ def test_running_rows_are_found_without_a_scan() -> None:
         tables.put("n", 0, "r", RUNNING)
         tables.put("n", 0, "r", row)
         assert tables.running(0) == []
+
+
+def test_the_row_of_a_retired_run_is_held_as_it_is_written_and_read_as_any_other() -> None:
+    tables, row = Tables(), RunRow("r", "success", input_hash="ab" * 32, finished_at=7, retired=True)
+    tables.put("run", 0, "r", row)
+    assert tables._rows[0]["run"]["r"] == encode(row)
+    assert tables.get("run", 0, "r") == row
+    assert dict(tables.rows("run", 0)) == {"r": row}
+    assert list(tables.live_rows("run", 0)) == []
+    tables.put("run", 0, "r", replace(row, retired=False))
+    assert list(tables.live_rows("run", 0)) == [replace(row, retired=False)]
 
 
 def test_timers_come_up_in_order_each_once() -> None:
