@@ -7,7 +7,8 @@ run's plan hash in a journal finds the plan, and a worker that joins makes its v
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
@@ -82,11 +83,7 @@ async def register(plan: WorkflowPlan, config: EngineConfig) -> RecordedPlans:
     """
     topics = await ensure_shared(PLANS, config)
     recorded = RecordedPlans(plan)
-    async with AsyncExitStack() as stack:
-        reader, producer = reader_of(config), producer_of(config)
-        for client in (reader, producer):
-            await start(client, config.bootstrap)
-            stack.push_async_callback(stop, client)
+    async with _clients(config) as (reader, producer):
         await recorded.read_on(reader)
         if recorded.foreign and plan.topic("run") in topics:
             raise StructureChanged(_refusal(recorded.foreign[-1], plan))
@@ -102,14 +99,20 @@ async def forget(plan: WorkflowPlan, config: EngineConfig) -> None:
     """Delete every version of a workflow whose topics are deleted."""
     await ensure_shared(PLANS, config)
     recorded = RecordedPlans(plan)
-    async with AsyncExitStack() as stack:
-        reader, producer = reader_of(config), producer_of(config)
-        for client in (reader, producer):
-            await start(client, config.bootstrap)
-            stack.push_async_callback(stop, client)
+    async with _clients(config) as (reader, producer):
         await recorded.read_on(reader)
         for gone in (*recorded.plans, *recorded.foreign):
             await _put(producer, gone, None)
+
+
+@asynccontextmanager
+async def _clients(config: EngineConfig) -> AsyncIterator[tuple[AIOKafkaConsumer, AIOKafkaProducer]]:
+    reader, producer = reader_of(config), producer_of(config)
+    async with AsyncExitStack() as stack:
+        for client in (reader, producer):
+            await start(client, config.bootstrap)
+            stack.push_async_callback(stop, client)
+        yield reader, producer
 
 
 def _record_of(plan: WorkflowPlan) -> dict[str, Any]:

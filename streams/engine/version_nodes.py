@@ -21,7 +21,7 @@ class VersionNodes:
         self._nodes = nodes
         self._versions = versions
         self._build = build
-        self._others: dict[NodePlan | tuple[str, str], Node] = {}
+        self._others: dict[tuple[str, str], Node] = {}
 
     def of(self, node: str, plan_hash: str | None) -> Node:
         """Return the node as the version of that hash has it."""
