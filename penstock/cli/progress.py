@@ -29,6 +29,7 @@ def progress(workflow: str, total: int | None) -> Iterator[Advance]:
             yield advance
     else:
         lines = _Lines(workflow, total)
+        lines.last()  # that it has begun: the first run may take long
         yield lines
         lines.last()
 
@@ -101,5 +102,7 @@ class _Lines:
 def said(done: int, total: int | None, rate: float) -> str:
     """Return how far it is, in words."""
     of = "" if total is None else f" of {total}"
+    if not done:
+        return f"0{of} runs ended"
     to_go = "" if total is None or done >= total or not rate else f", {(total - done) / rate:.0f} s to go"
     return f"{done}{of} runs ended, {rate:.1f} a second{to_go}"
