@@ -31,8 +31,11 @@ demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real mod
 	$(BIN)/penstock run $(DEMO)/workflow.yaml --input-file .penstock/demo.jsonl
 	@$(BIN)/python $(DEMO)/show_rows.py
 
-test: $(STAMP) ## Run the tests, those on real Kafka among them
-	$(BIN)/python -m pytest -q
+# Most of the tests' time is waiting: for brokers, sessions, timeouts. Each process has a broker of its own.
+JOBS ?= 2
+
+test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 # Playwright drives the chromium that is there: it downloads none.
 $(VENV)/.browser: $(STAMP)
