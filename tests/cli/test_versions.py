@@ -53,6 +53,11 @@ def answer_by_prompt(told: dict[str, str]) -> None:
         assert reply.status == 200
 
 
+def calls_at(summary: str) -> int:
+    with urlopen(summary) as reply:
+        return int(json.load(reply)["total"])
+
+
 def publish(cli: Cli, workflow: str, numbers: range) -> None:
     lines = cli.folder / "inputs.jsonl"
     lines.write_text("".join(json.dumps({"n": n}) + "\n" for n in numbers))
@@ -68,7 +73,7 @@ def test_runs_in_flight_end_on_the_old_prompts_and_new_ones_use_the_new(
     cli.worker(old)
     publish(cli, workflow, range(30))
     summary = told["base_url"].removesuffix("/v1") + "/admin/summary"
-    while json.load(urlopen(summary))["total"] < 30:
+    while calls_at(summary) < 30:
         pass  # the test's timeout is the limit
     cli.worker(new)  # beside the old one: they share the partitions
     publish(cli, workflow, range(100, 130))

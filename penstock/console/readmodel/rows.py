@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
 from aiokafka import ConsumerRecord
 
 from penstock.client.views import duration_of, spent_of, status_of
@@ -15,7 +16,10 @@ from schemas.codec import encode
 from schemas.records import LedgerRow, NodeRow, Row, RunRow, TimerRow
 from streams.core.changelog import ChangelogFold
 from streams.engine.restore import take
+from streams.errors import UndecodableRecord
 from topology.plan import INPUT
+
+log = structlog.get_logger(__name__)
 
 
 def take_rows(
@@ -24,7 +28,13 @@ def take_rows(
     """Fold records of one partition of a changelog; return the highest owner epoch seen."""
     fold = ChangelogFold(highest=owner_epoch)
     for record in records:
-        take(fold, record)
+        try:
+            take(fold, record)
+        except (
+            UndecodableRecord,
+            ValueError,
+        ) as error:  # it stops that workflow's workers; the others are shown all the same
+            log.warning("a row that cannot be read is left out", workflow=source.workflow, reason=str(error))
     for key in fold.deleted:
         _drop(db, source, key, changes)
     for key, row in fold.rows.items():
