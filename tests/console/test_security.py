@@ -52,8 +52,8 @@ def test_the_page_logs_in_and_out(console: Console) -> None:
         assert page.get("/v1/session").json()["authenticated"]
         assert page.get("/v1/runs").status_code == 200
         # A cookie alone is no proof of where a request comes from.
-        assert page.post("/v1/runs/r/cancel").status_code == 403
-        assert page.post("/v1/runs/r/cancel", headers=own).status_code == 404
+        assert page.post("/v1/runs/that-is-not-there/cancel").status_code == 403
+        assert page.post("/v1/runs/that-is-not-there/cancel", headers=own).status_code == 404
         assert page.delete("/v1/session", headers=own).status_code == 204
         assert page.get("/v1/runs").status_code == 401
 
