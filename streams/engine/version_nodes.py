@@ -26,7 +26,8 @@ class VersionNodes:
     def of(self, node: str, plan_hash: str | None) -> Node:
         """Return the node as the version of that hash has it."""
         plan = self._versions.node(plan_hash, node).plan
-        if plan == self._own[node]:
+        own = self._own[node]
+        if plan is own or plan == own:  # the first is nearly every attempt's case, and compares nothing
             return self._nodes[node]
         key = (node, plan_hash or "")
         if key not in self._others:

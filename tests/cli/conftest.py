@@ -148,13 +148,19 @@ class Cli:
             process.communicate()
 
 
-def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch, latency: str, *more: str) -> dict[str, str]:
-    """Start a real provider of model `m` that the workers started later use; return its addresses."""
-    command = [sys.executable, "-m", "benchmarks.provider", "--latency", latency, *more]
+def provider_process(cli: Cli, *args: str) -> dict[str, str]:
+    """Start a real provider; return its addresses."""
+    command = [sys.executable, "-m", "benchmarks.provider", *args]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     cli.started.append(process)
     assert process.stdout is not None
     told: dict[str, str] = json.loads(process.stdout.readline())
+    return told
+
+
+def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch, latency: str, *more: str) -> dict[str, str]:
+    """Start a real provider of model `m` that the workers started later use; return its addresses."""
+    told = provider_process(cli, "--latency", latency, *more)
     (cli.folder / "penstock.toml").write_text(
         f'[providers.test]\nbase_url = "{told["base_url"]}"\napi_key_env = "TEST_KEY"\nmodels = ["m"]\n'
     )

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 
@@ -11,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from penstock.devkafka import ports
-from tests.cli.conftest import Cli, write_workflow
+from tests.cli.conftest import Cli, provider_process, write_workflow
 from tests.kafka_tools import until_no_lag
 from tests.otlp_receiver import Receiver
 
@@ -60,11 +58,7 @@ def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> str:
     """Start a provider whose first answer is no completion, with prices; return where its ledger is."""
     config = cli.folder / "provider.json"
     config.write_text(json.dumps({"rules": [{"sequence": ["http_500"]}]}))
-    command = [sys.executable, "-m", "benchmarks.provider", "--config", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    cli.started.append(process)
-    assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
+    told = provider_process(cli, "--config", str(config))
     (cli.folder / "penstock.toml").write_text(
         f'[providers.acme]\nbase_url = "{told["base_url"]}"\napi_key_env = "ACME_KEY"\nmodels = ["m"]\n'
         "[providers.acme.prices.m]\ninput_per_mtok = 1.0\noutput_per_mtok = 2.0\n"

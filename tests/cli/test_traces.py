@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 
 from schemas.headers import header
 from schemas.trace import parse_traceparent
-from tests.cli.conftest import Cli, write_workflow
+from tests.cli.conftest import Cli, provider_process, write_workflow
 from tests.kafka_tools import read_all
 from tests.otlp_receiver import Receiver, Span
 
@@ -75,11 +73,7 @@ def start_provider(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> str:
     """Start a provider that plays RULES; return where its ledger is."""
     config = cli.folder / "provider.json"
     config.write_text(json.dumps({"rules": RULES}))
-    command = [sys.executable, "-m", "benchmarks.provider", "--config", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    cli.started.append(process)
-    assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
+    told = provider_process(cli, "--config", str(config))
     (cli.folder / "penstock.toml").write_text(
         f'[providers.acme]\nbase_url = "{told["base_url"]}"\napi_key_env = "ACME_KEY"\nmodels = ["first", "second"]\n'
     )
