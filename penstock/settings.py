@@ -33,24 +33,33 @@ class SettingsError(PenstockError):
 class PriceSettings(BaseModel):
     """`prices` of a provider: dollars per million tokens."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     input_per_mtok: float = Field(ge=0)
+    """US dollars for a million prompt tokens."""
     output_per_mtok: float = Field(ge=0)
+    """US dollars for a million answer tokens."""
 
 
 class ProviderSettings(BaseModel):
     """A `[providers.NAME]` table."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     base_url: str | None = None
+    """Where it listens; without it OpenAI's own address."""
     api_key_env: str | None = None
+    """The environment variable that holds its key; the key itself never stands in the file."""
     models: tuple[str, ...] = ()
+    """Its models; `*` and `?` stand for anything (`gpt-*`). A model belongs to one provider."""
     requests_per_minute: int | None = Field(None, gt=0)
+    """Calls that one worker makes in a minute; more are held back without burning an attempt."""
     tokens_per_minute: int | None = Field(None, gt=0)
+    """Tokens that one worker uses in a minute, likewise."""
     prices: dict[str, PriceSettings] = Field(default_factory=dict)
+    """By model; what is not here is looked up in the list prices that come with Penstock."""
     max_tokens_param: Literal["max_tokens", "max_completion_tokens"] | None = None
+    """How the server calls the limit of an answer; `max_completion_tokens` at OpenAI, `max_tokens` elsewhere unless told otherwise."""
 
 
 class _Environment(EnvSettingsSource):
@@ -66,17 +75,30 @@ class Settings(BaseSettings):
     """Everything that is set from outside; made by `load`, which hands in what the file says."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PENSTOCK_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix="PENSTOCK_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     bootstrap: str | None = None
+    """Kafka's address, `HOST:PORT`. Without it the embedded Kafka of `home` is meant."""
     home: Path = Path(".penstock")
+    """Folder of the embedded Kafka's data and of the console's read model."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    """Address of the default provider: anything that speaks the OpenAI chat protocol."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    """Key of the default provider."""
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    """Tables `[providers.NAME]`, in the file only."""
     keep_raw: bool = True
+    """Keep models' raw answers in the journals."""
     console_token: SecretStr | None = Field(None, min_length=1)
+    """Token of `penstock console`; without one a new one is made and printed at each start."""
     config_file: Path | None = None
+    """The file that was read: `PENSTOCK_CONFIG` names it, else `penstock.toml` in the current folder."""
 
     @classmethod
     def settings_customise_sources(
