@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from penstock import kafka_settings, secret_files
+from penstock.kafka_settings import KafkaSettings
+from penstock.secret_files import SecretProblem
 from streams.core.prices import Price
 from streams.errors import PenstockError
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
+from topology.diagnostics import suggestion
 
 CONFIG_FILE = "penstock.toml"
 _NO_KEY = "none"
@@ -62,16 +66,19 @@ class ProviderSettings(BaseModel):
     """How the server calls the limit of an answer; `max_completion_tokens` at OpenAI, `max_tokens` elsewhere unless told otherwise."""
 
 
+_FILE_ONLY = ("providers", "config_file")
+
+
 class _Environment(EnvSettingsSource):
     """The environment, but for what only the file may set: nobody means PENSTOCK_PROVIDERS to be read."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        if field_name in ("providers", "config_file"):
+        if field_name in _FILE_ONLY:
             return None, field_name, False
         return super().get_field_value(field, field_name)
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, KafkaSettings):
     """Everything that is set from outside; made by `load`, which hands in what the file says."""
 
     model_config = SettingsConfigDict(
@@ -112,6 +119,11 @@ class Settings(BaseSettings):
         """Put the environment over the file."""
         return _Environment(settings_cls), init_settings
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return values | secret_files.read(cls, values)
+
     @property
     def has_provider(self) -> bool:
         """Say whether any model can be reached."""
@@ -137,9 +149,17 @@ def load(folder: Path | None = None) -> Settings:
     try:
         settings = Settings(**values, config_file=path)
     except ValidationError as error:
-        raise SettingsError(_explained(error, path)) from None
+        raise SettingsError(_explained(error, path, values)) from None
+    for key, said in kafka_settings.problems(settings):
+        raise SettingsError(f"{_where(key, path, values)}: {said}")
     _check_providers(settings)
     return settings
+
+
+def named(settings: Settings, key: str) -> str:
+    """Say where a setting comes from, for a message: its variable, or its key in the file."""
+    in_file = not os.environ.get(f"PENSTOCK_{key.upper()}") and key in settings.model_fields_set
+    return _where(key, settings.config_file, (key,) if in_file else ())
 
 
 def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
@@ -155,20 +175,45 @@ def _read_file(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         raise SettingsError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(f"{path}: not TOML: {error}") from None
-    unknown = sorted(set(values) - {"bootstrap", "home", "keep_raw", "providers"})
-    if unknown:
-        raise SettingsError(f"{path}: {unknown[0]}: unknown key; known: bootstrap, home, keep_raw, providers")
+    _check_keys(path, values)
     return path, values
 
 
-def _explained(error: ValidationError, path: Path | None) -> str:
+def _check_keys(path: Path, values: dict[str, Any]) -> None:
+    """Refuse keys that the file may not have: the model says which there are."""
+    try:
+        secret_files.refuse_in_file(Settings, values)
+    except SecretProblem as problem:
+        raise SettingsError(f"{path}: {problem}") from None
+    fields = Settings.model_fields.items()
+    known = {key for key, field in fields if not field.validation_alias and not secret_files.is_secret(field)}
+    known -= {"config_file"}
+    for key in sorted(values.keys() - known):
+        hint = suggestion(key, sorted(known))
+        raise SettingsError(f"{path}: {key}: unknown key{hint}; known: {', '.join(sorted(known))}")
+
+
+def _explained(error: ValidationError, path: Path | None, values: Mapping[str, Any]) -> str:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
+        cause = problem.get("ctx", {}).get("error")
+        if isinstance(cause, SecretProblem):
+            lines.append(f"{_where(cause.key, path, values)}: {cause.said}")
+            continue
         key = ".".join(map(str, problem["loc"]))
-        where = key if key.isupper() else f"{path}: {key}"
         said = "unknown key" if problem["type"] == "extra_forbidden" else problem["msg"]
-        lines.append(f"{where}: {said}")
+        lines.append(f"{_where(key, path, values)}: {said}")
     return "\n".join(lines)
+
+
+def _where(key: str, path: Path | None, in_file: Container[str]) -> str:
+    """Say where a setting comes from: its variable, or its key in the file."""
+    variable = f"PENSTOCK_{key.upper()}"
+    if key.isupper():
+        return key
+    if os.environ.get(variable):
+        return variable
+    return f"{path}: {key}" if key.partition(".")[0] in in_file else f"{key} ({variable})"
 
 
 def _check_providers(settings: Settings) -> None:

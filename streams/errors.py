@@ -8,6 +8,8 @@ PenstockError
  ├── ProviderConfigError       no or bad provider for a model         (start-up)
  ├── TelemetryError            an OTEL_* variable that cannot be followed (start-up)
  ├── BrokerUnreachable         no broker at the bootstrap address
+ ├── AuthenticationFailed      the brokers do not take this client's certificate, password or token, or it theirs
+ ├── AccessDenied              the brokers know this client, and do not let it do what it has to
  ├── TopicMismatch             a topic exists with another partition count
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
  ├── VersionBeyond             another version has a topic or table that this worker does not hold
@@ -64,6 +66,20 @@ class BrokerUnreachable(PenstockError):
     """No Kafka broker answers at the bootstrap address.
 
     Operator action: start one (`penstock kafka start`) or correct `--bootstrap` / `PENSTOCK_BOOTSTRAP`.
+    """
+
+
+class AuthenticationFailed(PenstockError):
+    """Client and broker do not believe each other: a protocol, certificate, password or token is not the other's.
+
+    Operator action: correct the setting that the message names.
+    """
+
+
+class AccessDenied(PenstockError):
+    """The broker knows this client and does not let it do what it has to.
+
+    Operator action: have the ACLs added that the message shows; `penstock acls` prints all that a role needs.
     """
 
 

@@ -47,6 +47,8 @@ def exit_code_of(error: Exception) -> int | None:
     from penstock.localmodel.errors import LocalModelError
     from penstock.settings import SettingsError
     from streams.errors import (
+        AccessDenied,
+        AuthenticationFailed,
         HandlerImportError,
         PenstockError,
         ProviderConfigError,
@@ -56,7 +58,8 @@ def exit_code_of(error: Exception) -> int | None:
     )
     from topology.diagnostics import WorkflowErrors
 
-    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TelemetryError, TopicMismatch)
+    refused = (AccessDenied, AuthenticationFailed)
+    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TelemetryError, TopicMismatch, *refused)
     if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)

@@ -6,10 +6,12 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from penstock.cli.errors import BadUsage
+from penstock.cli import logs
+from penstock.cli.errors import BadUsage, say
 
 if TYPE_CHECKING:
     from penstock.client.times import Begin
+    from penstock.security import ClientArguments
     from penstock.settings import Settings
     from streams.engine.config import EngineConfig
 
@@ -20,6 +22,10 @@ def outside(option: str | None, settings: Settings) -> str | None:
     """Return the address that the user named, None if nobody named one."""
     address = option or settings.bootstrap
     if address is None:
+        if settings.security_protocol != "PLAINTEXT":
+            raise BadUsage(
+                f"security_protocol is {settings.security_protocol}, and no broker is named: set bootstrap or PENSTOCK_BOOTSTRAP"
+            )
         return None
     for part in address.split(","):
         found = _ADDRESS.match(part.strip())
@@ -34,7 +40,17 @@ def config_of(option: str | None) -> EngineConfig:
     from streams.engine.config import EngineConfig
 
     known = settings.load()
-    return EngineConfig(outside(option, known) or embedded(known))
+    return EngineConfig(outside(option, known) or embedded(known), kafka=security_of(known))
+
+
+def security_of(settings: Settings) -> ClientArguments:
+    """Return what Kafka's clients are made with; what works and should not be is said once, secrets are kept out of logs."""
+    from penstock import kafka_settings, security
+
+    for warning in kafka_settings.warnings(settings):
+        say(f"penstock: warning: {warning}")
+    logs.hide(security.secrets_of(settings))
+    return security.client_arguments(settings)
 
 
 def embedded(settings: Settings) -> str:
@@ -63,6 +79,7 @@ def worker_config(
         drain_timeout_s=drain_timeout_s,
         resume_from_ms=resume_from,
         lease_folder=settings.home.absolute() / "workers",
+        kafka=security_of(settings),
     )
 
 

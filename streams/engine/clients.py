@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
+from streams.engine.handshake import why
 from streams.errors import BrokerUnreachable
 
 log = structlog.get_logger(__name__)
@@ -72,13 +73,19 @@ def admin_of(config: EngineConfig) -> AIOKafkaAdminClient:
 
 
 async def start(client: Any, bootstrap: str) -> None:
-    """Start a client; raise `BrokerUnreachable` if no broker answers."""
+    """Start a client.
+
+    Raises:
+        BrokerUnreachable: no broker answers.
+        AuthenticationFailed: one does, and client and broker do not believe each other.
+    """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await client.start()
     except (KafkaError, TimeoutError, OSError) as error:
+        reason = None if isinstance(error, TimeoutError) else await why(client, bootstrap)
         await _close(client)
-        raise BrokerUnreachable(
+        raise reason or BrokerUnreachable(
             f"no Kafka broker answers at {bootstrap}: start one with `penstock kafka start`, or say where it is with --bootstrap"
         ) from error
 
