@@ -14,13 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from penstock import kafka_settings, secret_files
+from penstock import kafka_settings, secret_files, topic_settings
 from penstock.kafka_settings import KafkaSettings
 from penstock.secret_files import SecretProblem
+from penstock.topic_settings import TopicSettings
 from streams.core.prices import Price
 from streams.errors import PenstockError
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
 from topology.diagnostics import suggestion
+from topology.naming import use_prefix
 
 CONFIG_FILE = "penstock.toml"
 _NO_KEY = "none"
@@ -66,7 +68,7 @@ class ProviderSettings(BaseModel):
     """How the server calls the limit of an answer; `max_completion_tokens` at OpenAI, `max_tokens` elsewhere unless told otherwise."""
 
 
-_FILE_ONLY = ("providers", "config_file")
+_FILE_ONLY = ("providers", "topics", "config_file")
 
 
 class _Environment(EnvSettingsSource):
@@ -78,7 +80,7 @@ class _Environment(EnvSettingsSource):
         return super().get_field_value(field, field_name)
 
 
-class Settings(BaseSettings, KafkaSettings):
+class Settings(BaseSettings, KafkaSettings, TopicSettings):
     """Everything that is set from outside; made by `load`, which hands in what the file says."""
 
     model_config = SettingsConfigDict(
@@ -144,15 +146,19 @@ class Settings(BaseSettings, KafkaSettings):
 
 
 def load(folder: Path | None = None) -> Settings:
-    """Read the environment and the file (`PENSTOCK_CONFIG`, else `penstock.toml` in `folder`); SettingsError if bad."""
+    """Read the environment and the file (`PENSTOCK_CONFIG`, else `penstock.toml` in `folder`); SettingsError if bad.
+
+    From then on the names of topics and groups begin with its `topic_prefix`, in the whole process (ADR 0020).
+    """
     path, values = _read_file(folder or Path.cwd())
     try:
         settings = Settings(**values, config_file=path)
     except ValidationError as error:
         raise SettingsError(_explained(error, path, values)) from None
-    for key, said in kafka_settings.problems(settings):
+    for key, said in (*kafka_settings.problems(settings), *topic_settings.problems(settings)):
         raise SettingsError(f"{_where(key, path, values)}: {said}")
     _check_providers(settings)
+    use_prefix(settings.topic_prefix)
     return settings
 
 

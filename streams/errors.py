@@ -11,6 +11,7 @@ PenstockError
  ├── AuthenticationFailed      the brokers do not take this client's certificate, password or token, or it theirs
  ├── AccessDenied              the brokers know this client, and do not let it do what it has to
  ├── TopicMismatch             a topic exists with another partition count
+ ├── MoveUnderWay              a workflow's topics are being made anew with another partition count
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
  ├── VersionBeyond             another version has a topic or table that this worker does not hold
  ├── PositionLost              the group's place in a topic is gone, or the records there are
@@ -84,9 +85,16 @@ class AccessDenied(PenstockError):
 
 
 class TopicMismatch(PenstockError):
-    """A topic of the workflow exists with another partition count than its journals have.
+    """A topic of the workflow has another partition count than its runs were put in their partitions by.
 
-    Operator action: start the worker with that count, or delete the topic if it holds nothing.
+    Operator action: what the message says; `penstock repartition` moves a drained workflow to another count.
+    """
+
+
+class MoveUnderWay(PenstockError):
+    """The workflow's topics are being made anew with another partition count.
+
+    Operator action: wait until `penstock repartition` is done; if it was interrupted, give the same command again.
     """
 
 

@@ -12,6 +12,7 @@ from topology.confidence import check_confidence
 from topology.diagnostics import Diagnostic, WorkflowErrors
 from topology.files import Read, UnreadableFile, read_file, read_text
 from topology.graph import Graph, build_graph, shapes_of
+from topology.naming import IllegalTopicName
 from topology.parse import Finding, Parsed, parse_spec, raw_nodes
 from topology.place import Place
 from topology.plan import DEFAULT_PARTITIONS, WorkflowPlan
@@ -90,7 +91,11 @@ def _finish(
     warnings = tuple(sorted(warned))
     if errors or parsed.spec is None:
         return Loaded(parsed.spec, None, tuple(sorted(set(errors))), warnings)
-    plan = compile_plan(parsed.spec, graph, references.names, resources, partitions)
+    try:
+        plan = compile_plan(parsed.spec, graph, references.names, resources, partitions)
+    except IllegalTopicName as error:  # with a long prefix, or a long id for a node of a long id
+        found = place.diagnostic(Finding(("workflow", "id"), f"{error}: shorten an id, or topic_prefix"))
+        return Loaded(parsed.spec, None, (found,), warnings)
     return Loaded(parsed.spec, plan, (), warnings)
 
 

@@ -15,6 +15,8 @@ TopicPurpose = Literal[
     "input", "control", "run", "journal", "retry", "dead-letter", "output", "tokens", "requests", "routes", "effects"
 ]
 
+Cleanup = Literal["delete", "compact", "compact,delete"]
+
 INPUT = "input"
 """What a node calls the run's input, beside the ids of its ancestors."""
 
@@ -189,7 +191,7 @@ class TopicPlan:
 
     name: str
     purpose: TopicPurpose
-    cleanup: Literal["delete", "compact"]
+    cleanup: Cleanup
     retention_ms: int
 
 

@@ -34,8 +34,13 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Describe the topology that a workflow compiles to: agents, topics, tables, edges."""
+    from penstock import settings
+    from topology.sizes import described
+
     loaded = workflow_files.load(file, partitions)
-    plan = loaded.require_plan()
+    known = settings.load()
+    plan = described(loaded.require_plan(), known.sizes())
+    workflow_files.check_sizes(plan, known)
     for warning in loaded.warnings:
         say(str(warning))
     if not as_json:

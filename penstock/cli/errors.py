@@ -50,6 +50,7 @@ def exit_code_of(error: Exception) -> int | None:
         AccessDenied,
         AuthenticationFailed,
         HandlerImportError,
+        MoveUnderWay,
         PenstockError,
         ProviderConfigError,
         StructureChanged,
@@ -59,7 +60,8 @@ def exit_code_of(error: Exception) -> int | None:
     from topology.diagnostics import WorkflowErrors
 
     refused = (AccessDenied, AuthenticationFailed)
-    bad = (HandlerImportError, ProviderConfigError, StructureChanged, TelemetryError, TopicMismatch, *refused)
+    misfit = (MoveUnderWay, StructureChanged, TopicMismatch)
+    bad = (HandlerImportError, ProviderConfigError, TelemetryError, *misfit, *refused)
     if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)

@@ -33,9 +33,9 @@ def providers(bootstrap: Bootstrap = None, as_json: AsJson = False) -> None:
 
 async def _lines(config: EngineConfig, configs: tuple[ProviderConfig, ...]) -> list[dict[str, Any]]:
     from penstock.client import connections, providers, workflows
-    from topology.naming import PROVIDER_STATES
+    from topology.naming import provider_states_topic
 
     topics = await workflows.topics_on(config)
     async with connections.reader(config) as reader:
-        said = await providers.told(reader, topics.get(PROVIDER_STATES, 0))
+        said = await providers.told(reader, topics.get(provider_states_topic(), 0))
     return providers.lines(configs, providers.standing(said, time.time_ns() // 1_000_000))

@@ -55,6 +55,7 @@ def run(
     from penstock import settings
 
     known = settings.load()
+    workflow_files.check_sizes(plan, known)
     outside = target.outside(bootstrap, known)
     if fresh and outside:
         raise BadUsage(f"--fresh deletes topics, and does so on the embedded Kafka only, not at {outside}")

@@ -80,6 +80,7 @@ def worker_config(
         resume_from_ms=resume_from,
         lease_folder=settings.home.absolute() / "workers",
         kafka=security_of(settings),
+        sizes=settings.sizes(),
     )
 
 

@@ -53,6 +53,7 @@ def worker(
     if not local_model:
         _require_provider(plans, known)
     for plan in plans:
+        workflow_files.check_sizes(plan, known)
         workflow_files.check_handlers(plan)
     logs.worker(log_format, log_level)
     address = target.outside(bootstrap, known) or target.embedded(known)
@@ -105,6 +106,7 @@ async def _work(
     metrics_port: int | None,
 ) -> None:
     from streams.bootstrap import engine_of
+    from streams.engine.drift import warn_of_drift
     from streams.engine.provider_states import ProviderStates
     from streams.engine.retention import warn_of_retention
     from streams.nodes import Resources
@@ -119,6 +121,7 @@ async def _work(
         counts = [await engine.prepare() for engine in engines]
         for plan in plans:
             await warn_of_retention(plan, config)
+            await warn_of_drift(plan, config)
         collector.tune()
         states = ProviderStates(config, engines[0].incarnation)
         if telemetry is not None:

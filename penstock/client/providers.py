@@ -14,7 +14,7 @@ from streams.core.breaker import BreakerPolicy
 from streams.core.dead_letter import iso
 from streams.providers.config import ProviderConfig
 from streams.providers.redact import redact
-from topology.naming import PROVIDER_STATES
+from topology.naming import provider_states_topic
 
 WORST = ("open", "half_open", "closed")
 
@@ -25,7 +25,7 @@ SILENT_MS = BreakerPolicy().longest_probe_ms
 async def told(reader: AIOKafkaConsumer, partitions: int) -> list[dict[str, Any]]:
     """Return what workers last told of their breakers, one entry for each worker and model."""
     found: dict[bytes, dict[str, Any] | None] = {}
-    async for record in reading.to_end(reader, reading.places_of(PROVIDER_STATES, partitions)):
+    async for record in reading.to_end(reader, reading.places_of(provider_states_topic(), partitions)):
         try:
             said = None if record.value is None else loads(record.value)
         except ValueError:

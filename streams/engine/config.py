@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""Topics and producers allow it: a row with gathered inputs can be large."""
+from topology.sizes import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, Sizes
 
-
-DEAD_LETTER_EXTRA = 1024 * 1024
+__all__ = ["DEAD_LETTER_EXTRA", "MAX_RECORD_BYTES", "EngineConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +40,5 @@ class EngineConfig:
     """Where this machine's workers say that they live, so that the next one can dismiss the dead (predecessors.py)."""
     kafka: Mapping[str, Any] = field(default_factory=dict)
     """aiokafka's own connection settings (security and the like), for every client."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """How topics are made: copies, retention, cleanup."""

@@ -35,7 +35,7 @@ from streams.engine.launcher import Launcher
 from streams.engine.log import Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
-from streams.engine.plans import register
+from streams.engine.plans import record_partitions, register
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
 from streams.engine.processor import CO_PARTITIONED, Address, Elsewhere, Processor, nowhere
@@ -122,7 +122,9 @@ class Engine:
         """
         self._recorded = await register(self._own, self.config)
         self._learn()
-        self._partitions = await ensure_topics(self.workflow.plan, self.config)
+        self._partitions = await ensure_topics(self.workflow.plan, self.config, self._recorded.partitions)
+        if self._recorded.partitions != self._partitions:
+            await record_partitions(self._own.id, self._partitions, self.config)
         return self._partitions
 
     def _learn(self) -> None:

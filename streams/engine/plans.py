@@ -2,12 +2,14 @@
 
 Keyed by workflow and plan hash; the record written last is of the version that new runs and epochs begin with. So whoever reads a
 run's plan hash in a journal finds the plan, and a worker that joins makes its version the current one: the rebalance it causes has all read on.
+
+Beside the versions stand two notes per workflow: the partition count its topics were made with, and a move to another one while it is under way.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -19,15 +21,18 @@ from streams.engine.clients import producer_of, reader_of, start, stop
 from streams.engine.config import EngineConfig
 from streams.engine.restore import read_to
 from streams.engine.topics import ensure_shared
-from streams.errors import StructureChanged
+from streams.errors import MoveUnderWay, StructureChanged
 from topology.compile import plan_as_json
-from topology.naming import PLANS, plan_key
+from topology.naming import move_key, partitions_key, plan_key, plans_topic
 from topology.plan import WorkflowPlan
 from topology.versions import UnreadablePlan, differences, plan_from_json, with_handlers_of
 
 log = structlog.get_logger(__name__)
 
-PLACE = TopicPartition(PLANS, 0)
+
+def place() -> TopicPartition:
+    """Return where all of them stand."""
+    return TopicPartition(plans_topic(), 0)
 
 
 class RecordedPlans:
@@ -36,7 +41,18 @@ class RecordedPlans:
     def __init__(self, own: WorkflowPlan) -> None:
         self._own = own
         self._next = 0
+        self._notes = Notes(own.id)
         self._found: dict[str, tuple[int, WorkflowPlan]] = {}
+
+    @property
+    def partitions(self) -> int | None:
+        """The partition count that the workflow's topics were made with; None if nobody has recorded it."""
+        return self._notes.partitions
+
+    @property
+    def move(self) -> Mapping[str, Any] | None:
+        """The move to another partition count that is under way."""
+        return self._notes.move
 
     @property
     def plans(self) -> list[WorkflowPlan]:
@@ -51,17 +67,19 @@ class RecordedPlans:
 
     async def read_on(self, reader: AIOKafkaConsumer) -> bool:
         """Read to the end; return whether there was anything new."""
-        end = (await reader.end_offsets([PLACE]))[PLACE]
+        at = place()
+        end = (await reader.end_offsets([at]))[at]
         if end <= self._next:
             return False
-        reader.assign([PLACE])
-        reader.seek(PLACE, self._next)
-        await read_to(reader, {PLACE: end}, self._take)
+        reader.assign([at])
+        reader.seek(at, self._next)
+        await read_to(reader, {at: end}, self._take)
         self._next = end
         return True
 
     def _take(self, record: ConsumerRecord) -> None:
         key = (record.key or b"").decode(errors="replace")
+        self._notes.take(key, record.value)
         if not key.startswith(plan_key(self._own.id, "")):
             return
         self._found.pop(key, None)
@@ -75,16 +93,35 @@ class RecordedPlans:
             )
 
 
+class Notes:
+    """What stands beside a workflow's versions, as far as it was read."""
+
+    def __init__(self, workflow: str) -> None:
+        self._partitions_key, self._move_key = partitions_key(workflow), move_key(workflow)
+        self.partitions: int | None = None
+        self.move: Mapping[str, Any] | None = None
+
+    def take(self, key: str, value: bytes | None) -> None:
+        """Take a record."""
+        if key == self._partitions_key:
+            self.partitions = None if value is None else loads(value)["partitions"]
+        elif key == self._move_key:
+            self.move = None if value is None else loads(value)
+
+
 async def register(plan: WorkflowPlan, config: EngineConfig) -> RecordedPlans:
     """Record `plan` as the workflow's current version; return what is recorded.
 
     Raises:
         StructureChanged: runs of a version with other nodes, edges or schemas are in the workflow's topics.
+        MoveUnderWay: the workflow's topics are being made anew.
     """
-    topics = await ensure_shared(PLANS, config)
+    topics = await ensure_shared(plans_topic(), config)
     recorded = RecordedPlans(plan)
     async with _clients(config) as (reader, producer):
         await recorded.read_on(reader)
+        if recorded.move is not None:
+            raise MoveUnderWay(_being_moved(plan.id, recorded.move))
         if recorded.foreign and plan.topic("run") in topics:
             raise StructureChanged(_refusal(recorded.foreign[-1], plan))
         for gone in recorded.foreign:  # their topics were deleted
@@ -97,12 +134,26 @@ async def register(plan: WorkflowPlan, config: EngineConfig) -> RecordedPlans:
 
 async def forget(plan: WorkflowPlan, config: EngineConfig) -> None:
     """Delete every version of a workflow whose topics are deleted."""
-    await ensure_shared(PLANS, config)
+    await ensure_shared(plans_topic(), config)
     recorded = RecordedPlans(plan)
     async with _clients(config) as (reader, producer):
         await recorded.read_on(reader)
         for gone in (*recorded.plans, *recorded.foreign):
             await _put(producer, gone, None)
+        for key in (partitions_key(plan.id), move_key(plan.id)):
+            await note(producer, key, None)
+
+
+async def record_partitions(workflow: str, count: int, config: EngineConfig) -> None:
+    """Record the partition count of the workflow's topics: should somebody alter it, runs would be looked for in the wrong place."""
+    async with _clients(config) as (_, producer):
+        await note(producer, partitions_key(workflow), {"workflow": workflow, "partitions": count})
+
+
+async def note(producer: AIOKafkaProducer, key: str, value: Mapping[str, Any] | None) -> None:
+    """Write a note, or take it back."""
+    body = None if value is None else dumps(value).encode()
+    await producer.send_and_wait(plans_topic(), body, key=key.encode(), partition=0)
 
 
 @asynccontextmanager
@@ -126,8 +177,15 @@ def _record_of(plan: WorkflowPlan) -> dict[str, Any]:
 
 
 async def _put(producer: AIOKafkaProducer, plan: WorkflowPlan, value: dict[str, Any] | None) -> None:
-    body = None if value is None else dumps(value).encode()
-    await producer.send_and_wait(PLANS, body, key=plan_key(plan.id, plan.plan_hash).encode(), partition=PLACE.partition)
+    await note(producer, plan_key(plan.id, plan.plan_hash), value)
+
+
+def _being_moved(workflow: str, move: Mapping[str, Any]) -> str:
+    return (
+        f"workflow {workflow!r} is being moved to {move['partitions']} partitions: its topics are not whole. Wait for "
+        f"`penstock repartition`, or, if it was interrupted, finish it: `penstock repartition {workflow} "
+        f"--partitions {move['partitions']}`"
+    )
 
 
 def _refusal(old: WorkflowPlan, new: WorkflowPlan) -> str:

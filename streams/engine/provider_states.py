@@ -19,7 +19,7 @@ from streams.engine.config import EngineConfig
 from streams.engine.topics import ensure_provider_states
 from streams.errors import PenstockError
 from streams.providers.gate import BreakerChange
-from topology.naming import PROVIDER_STATES
+from topology.naming import provider_states_topic
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class ProviderStates:
                 self._producer = producer
             body = None if value is None else dumps(value).encode()
             async with asyncio.timeout(self._config.request_timeout_ms / 1000):
-                await self._producer.send_and_wait(PROVIDER_STATES, body, key=key.encode())
+                await self._producer.send_and_wait(provider_states_topic(), body, key=key.encode())
             self._told.add(key)
         except (KafkaError, PenstockError, TimeoutError) as error:
             log.info("a breaker's state is not published", reason=repr(error))

@@ -9,18 +9,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.engine.clients import admin_of, start
-from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
+from streams.engine.config import EngineConfig
 from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
-from topology.naming import PROVIDER_STATES, RUN_TABLE
-from topology.plan import TopicPlan, WorkflowPlan
-from topology.promises import TRAVEL_MS
+from topology.naming import RUN_TABLE, provider_states_topic
+from topology.plan import WorkflowPlan
+from topology.sizes import shared_config, wanted
 
 VISIBLE_WITHIN_S = 30
 
 
-async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
-    """Create the workflow's missing topics and changelogs; return its partition count.
+async def ensure_topics(plan: WorkflowPlan, config: EngineConfig, made_with: int | None = None) -> int:
+    """Create the workflow's missing topics and changelogs; return its partition count. `made_with` is the one that was recorded.
 
     Raises:
         TopicMismatch: a topic that must have the workflow's partition count has another one.
@@ -31,11 +31,14 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
     try:
         existing = await partition_counts(admin)
         count = existing.get(plan.topic("run")) or config.partitions or plan.partitions
-        _check(plan, existing, count, config.partitions)
-        copies = await _default_replication(admin)
-        missing = [topic for topic in _wanted(plan, count, copies) if topic.name not in existing]
-        await _create(admin, missing)
-        await _until_visible(admin, [topic.name for topic in missing])
+        _check(plan, existing, count, config.partitions, made_with)
+        copies = config.sizes.replication_factor or await _default_replication(admin)
+        missing = [
+            NewTopic(topic.name, count, copies, topic_configs=dict(topic.config))
+            for topic in wanted(plan, config.sizes)
+            if topic.name not in existing
+        ]
+        await create(admin, missing)
         return count
     finally:
         await admin.close()
@@ -43,7 +46,7 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig) -> int:
 
 async def ensure_provider_states(config: EngineConfig) -> None:
     """Create the topic of breaker states if it is not there."""
-    await ensure_shared(PROVIDER_STATES, config)
+    await ensure_shared(provider_states_topic(), config)
 
 
 async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
@@ -53,9 +56,8 @@ async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
     try:
         existing = frozenset(await partition_counts(admin))
         if name not in existing:
-            settings = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_RECORD_BYTES)}
-            await _create(admin, [NewTopic(name, 1, await _default_replication(admin), topic_configs=settings)])
-            await _until_visible(admin, [name])
+            copies = config.sizes.replication_factor or await _default_replication(admin)
+            await create(admin, [NewTopic(name, 1, copies, topic_configs=shared_config(config.sizes))])
         return existing
     finally:
         await admin.close()
@@ -65,16 +67,6 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     """Return every topic on the broker with its number of partitions."""
     described = await admin.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
-
-
-def _wanted(plan: WorkflowPlan, count: int, copies: int) -> list[NewTopic]:
-    topics = [NewTopic(topic.name, count, copies, topic_configs=_settings(topic)) for topic in plan.topics]
-    compacted = {
-        "cleanup.policy": "compact",
-        "min.compaction.lag.ms": str(TRAVEL_MS),
-        "max.message.bytes": str(MAX_RECORD_BYTES),
-    }
-    return topics + [NewTopic(table.changelog, count, copies, topic_configs=compacted) for table in plan.tables]
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
@@ -94,33 +86,33 @@ async def _config(admin: AIOKafkaAdminClient, kind: ConfigResourceType, name: st
     return None
 
 
-def _settings(topic: TopicPlan) -> dict[str, str]:
-    settings = {
-        "cleanup.policy": topic.cleanup,
-        "retention.ms": str(topic.retention_ms),
-        # A dead letter holds the whole record that could not be used, and the reason beside it.
-        "max.message.bytes": str(MAX_RECORD_BYTES + (DEAD_LETTER_EXTRA if topic.purpose == "dead-letter" else 0)),
-    }
-    if topic.purpose == "journal":
-        # One clock for a journal's order: producers' clocks differ.
-        settings["message.timestamp.type"] = "LogAppendTime"
-    return settings
-
-
-def _check(plan: WorkflowPlan, existing: dict[str, int], count: int, asked: int | None) -> None:
-    if asked is not None and asked != count:
+def _check(
+    plan: WorkflowPlan, existing: dict[str, int], count: int, asked: int | None, made_with: int | None = None
+) -> None:
+    """Refuse another count than the one that runs were put in their partitions by."""
+    run = plan.topic("run")
+    move = f"`penstock repartition {plan.id} --partitions"
+    if made_with is not None and run in existing and existing[run] != made_with:
         raise TopicMismatch(
-            f"workflow {plan.id!r} has {count} partitions, --partitions asks for {asked}: "
-            "the count is fixed when the topics are created, since a run's partition follows from it"
+            f"topic {run!r} has {existing[run]} partitions, the workflow's topics were made with {made_with}: somebody altered "
+            f"it, and runs would be looked for in another partition than theirs. Stop all workers, then {move} {existing[run]}` "
+            "moves every run to its partition"
         )
-    _check_names(plan, existing)
     fixed = [topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED]
     for name in fixed + [table.changelog for table in plan.tables]:
         if existing.get(name, count) != count:
             raise TopicMismatch(
-                f"topic {name!r} has {existing[name]} partitions, the workflow's journals have {count}: "
-                "they must be equal; delete that topic if it holds nothing, or start with its count"
+                f"topic {name!r} has {existing[name]} partitions, {run!r} has {count}: they must be equal, for a run has one "
+                f"partition in all of them. Delete that topic if it holds nothing; else stop all workers, and {move} {count}` "
+                "moves every run to its partition"
             )
+    if asked is not None and asked != count:
+        raise TopicMismatch(
+            f"workflow {plan.id!r} has {count} partitions, --partitions asks for {asked}: the count is fixed when the topics "
+            f"are created, since a run's partition follows from it. Leave --partitions out, or, with no run in flight, stop "
+            f"all workers and move it: {move} {asked}`"
+        )
+    _check_names(plan, existing)
 
 
 def _check_names(plan: WorkflowPlan, existing: dict[str, int]) -> None:
@@ -135,7 +127,8 @@ def _check_names(plan: WorkflowPlan, existing: dict[str, int]) -> None:
             )
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
+async def create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
+    """Create topics, and wait until every client sees them."""
     if not topics:
         return
     response = await admin.create_topics(topics)
@@ -145,6 +138,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[NewTopic]) -> None:
             raise EngineFailure(
                 f"topic {name!r} could not be created: {error.__name__}: {message[0] if message else ''}"
             )
+    await _until_visible(admin, [topic.name for topic in topics])
 
 
 async def _until_visible(admin: AIOKafkaAdminClient, names: list[str]) -> None:

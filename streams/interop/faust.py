@@ -22,7 +22,7 @@ from faust.types import AgentT, StreamT
 
 from schemas.codec import dumps, loads
 from streams.errors import NonRetryable, RetryAfter
-from topology.naming import control_topic, requests_topic
+from topology.naming import control_topic, requests_topic, use_prefix
 
 MAX_MESSAGE = 8_000
 """Characters of an error's message; the engine would cut it, too."""
@@ -65,13 +65,18 @@ class Request:
 Handler = Callable[[dict[str, Any], Request], Awaitable[dict[str, Any]]]
 
 
-def external_node(app: App, workflow: str, node: str, concurrency: int = 1) -> Callable[[Handler], AgentT[Any]]:
+def external_node(
+    app: App, workflow: str, node: str, concurrency: int = 1, topic_prefix: str | None = None
+) -> Callable[[Handler], AgentT[Any]]:
     """Make an async function the external `node` of `workflow`, as an agent of `app`.
 
     It is given what the node sees and the request, and returns the output, a JSON object. What it raises is an error that is
     retried by the node's policy, after `seconds` for `RetryAfter`; `NonRetryable` is not. Offsets are committed once the answer is
-    acknowledged, so a request is answered at least once; of several answers the first counts.
+    acknowledged, so a request is answered at least once; of several answers the first counts. `topic_prefix` is that of the
+    workers' settings, should they have one.
     """
+    if topic_prefix is not None:
+        use_prefix(topic_prefix)
     requests = app.topic(requests_topic(workflow, node), key_serializer="raw", value_serializer=CODEC, allow_empty=True)
     control = app.topic(control_topic(workflow), key_serializer="raw", value_serializer=CODEC)
 

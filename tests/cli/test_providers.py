@@ -21,7 +21,7 @@ from streams.providers import ProviderConfig
 from streams.providers.gate import now_ms
 from tests.cli.conftest import Cli
 from tests.kafka_tools import publish
-from topology.naming import PROVIDER_STATES
+from topology.naming import provider_states_topic
 
 KEY = "sk-test-0123456789abcdef"
 CONFIG = ProviderConfig("acme", SecretStr(KEY), "https://acme.example/v1", ("gpt-4o",), requests_per_minute=100)
@@ -145,10 +145,10 @@ async def test_a_worker_that_was_killed_long_ago_is_not_shown(cli: Cli, bootstra
     old, now = f"old-{uuid4().hex[:8]}", f"new-{uuid4().hex[:8]}"
     await ensure_provider_states(EngineConfig(bootstrap))
     said = [told("open", provider=old), told("open", provider=now) | {"since": now_ms()}]
-    await publish(bootstrap, PROVIDER_STATES, said, [f"{old}/gpt-4o/w1", f"{now}/gpt-4o/w1"])
+    await publish(bootstrap, provider_states_topic(), said, [f"{old}/gpt-4o/w1", f"{now}/gpt-4o/w1"])
     answer = await asyncio.to_thread(cli, "providers", "--json")
     assert [line["state"] for line in answer.json if line["provider"] in (old, now)] == ["open"]
-    await publish(bootstrap, PROVIDER_STATES, [None, None], [f"{old}/gpt-4o/w1", f"{now}/gpt-4o/w1"])
+    await publish(bootstrap, provider_states_topic(), [None, None], [f"{old}/gpt-4o/w1", f"{now}/gpt-4o/w1"])
 
 
 @pytest.mark.kafka

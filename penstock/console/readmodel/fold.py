@@ -75,6 +75,8 @@ def _take_plans(db: sqlite3.Connection, records: Sequence[ConsumerRecord], chang
     """Keep the versions of workflows as they were recorded; whether one can be read shows when it is asked for."""
     for record in records:
         workflow, _, plan_hash = (record.key or b"").decode(errors="replace").rpartition("/")
+        if not workflow:
+            continue  # a note of the engine's
         db.execute("delete from plans where workflow = ? and plan_hash = ?", (workflow, plan_hash))
         if record.value is not None:
             text = record.value.decode(errors="replace")

@@ -29,7 +29,8 @@ SHARED = ""
 
 def shared_sources(topics: Mapping[str, int]) -> list[Source]:
     """Return what is folded beside the workflows' own topics."""
-    return [Source(naming.PLANS, topics[naming.PLANS], SHARED, "plans")] if naming.PLANS in topics else []
+    plans = naming.plans_topic()
+    return [Source(plans, topics[plans], SHARED, "plans")] if plans in topics else []
 
 
 def sources_of(workflow: Workflow, topics: Mapping[str, int]) -> list[Source]:
