@@ -14,8 +14,10 @@ from penstock.devkafka.errors import (
 )
 from penstock.devkafka.install import Distribution, install
 from penstock.devkafka.process import Broker, Status, start, status, stop
+from penstock.devkafka.tools import TOOLS, add_user, run_tool
 
 __all__ = [
+    "TOOLS",
     "Broker",
     "DataVersionError",
     "DevKafkaError",
@@ -25,7 +27,9 @@ __all__ = [
     "StartError",
     "Status",
     "TamperedError",
+    "add_user",
     "install",
+    "run_tool",
     "start",
     "status",
     "stop",

@@ -24,21 +24,30 @@ _DOWNLOADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Kafka, ready to run: every jar in `jars` has been checked."""
+    """Kafka, ready to run: every jar in `jars` and the folders `beside` has been checked."""
 
     version: str
     jars: Path
+    beside: tuple[Path, ...] = ()
 
     @property
     def classpath(self) -> str:
         """Return the class path; Java reads it as "every jar in there", and there is none but the locked ones."""
-        return str(self.jars / "*")
+        return os.pathsep.join(str(folder / "*") for folder in (self.jars, *self.beside))
 
 
 def install(home: Path, progress: Progress) -> Distribution:
     """Return the checked distribution, downloading it (about 45 MB) if it is not there yet."""
-    locked = lock.read()
-    folder = root(home) / f"kafka-{locked.version}"
+    return _install(home, "kafka", lock.read(), "about 45 MB", progress)
+
+
+def install_tools(home: Path, progress: Progress) -> Distribution:
+    """Return the checked jars of Kafka's own command line tools, downloading them (under 1 MB) if they are not there yet."""
+    return _install(home, "kafka-tools", lock.read(lock.TOOLS_FILE), "under 1 MB", progress)
+
+
+def _install(home: Path, name: str, locked: lock.Lock, size: str, progress: Progress) -> Distribution:
+    folder = root(home) / f"{name}-{locked.version}"
     if os.pathsep in str(folder):
         raise InstallError(
             f"Kafka's jars cannot live in {folder}: Java cannot load from a path with {os.pathsep!r} in it. "
@@ -47,7 +56,7 @@ def install(home: Path, progress: Progress) -> Distribution:
     if not folder.exists():
         with exclusive(root(home) / ".lock"):
             if not folder.exists():
-                _download(locked, folder, progress)
+                _download(locked, folder, size, progress)
     verify(locked, folder)
     return Distribution(locked.version, folder)
 
@@ -73,8 +82,8 @@ def verify(locked: lock.Lock, folder: Path) -> None:
         raise TamperedError(f"{folder / min(extra)} does not belong to Kafka {locked.version}. {advice}")
 
 
-def _download(locked: lock.Lock, folder: Path, progress: Progress) -> None:
-    progress(f"Installing Apache Kafka {locked.version} into {folder} ({len(locked.jars)} jars, about 45 MB, once)")
+def _download(locked: lock.Lock, folder: Path, size: str, progress: Progress) -> None:
+    progress(f"Installing Apache Kafka {locked.version} into {folder} ({len(locked.jars)} jars, {size}, once)")
     try:
         with TemporaryDirectory(prefix=".installing-", dir=folder.parent) as scratch:
             staging = Path(scratch) / "jars"

@@ -15,6 +15,8 @@ KAFKA = "4.4.0"
 SCALA = "2.13"
 LOG4J = "2.25.5"  # must be the log4j-core that Kafka itself brings, else its binding does not fit
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
+TOOLS_FILE = Path(__file__).with_name("tools.lock")
+"""The jar of `kafka-acls.sh` and its like: what the broker does not need, and what itself needs nothing more for what is used here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def read(path: Path = LOCK_FILE) -> Lock:
     """Read the lock that is shipped with the package."""
     rows = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
     jars = tuple(_locked(coordinate, digest) for coordinate, digest in rows)
-    return Lock(next(jar.version for jar in jars if jar.artifact == f"kafka_{SCALA}"), jars)
+    return Lock(next(jar.version for jar in jars if jar.artifact in (f"kafka_{SCALA}", "kafka-tools")), jars)
 
 
 def _locked(coordinate: str, digest: str) -> LockedJar:
@@ -78,6 +80,14 @@ def resolve() -> list[LockedJar]:
     return sorted(jars, key=lambda jar: jar.coordinate)
 
 
+def resolve_tools() -> list[LockedJar]:
+    """Ask Maven for the jar of the tools alone."""
+    with TemporaryDirectory() as folder:
+        tools = maven.resolve(maven.context(Path(folder)), f"org.apache.kafka:kafka-tools:{KAFKA}")
+        (jar,) = (artifact for artifact in tools if artifact.artifactId == "kafka-tools")
+        return [LockedJar(jar.groupId, jar.artifactId, jar.version, sha256(jar.resolve()))]
+
+
 def write(jars: list[LockedJar], path: Path = LOCK_FILE) -> None:
     """Write the lock, one jar a line."""
     head = "# The jars of the embedded Kafka: coordinate, sha256. Made by `python -m penstock.devkafka.lock`.\n"
@@ -86,4 +96,5 @@ def write(jars: list[LockedJar], path: Path = LOCK_FILE) -> None:
 
 if __name__ == "__main__":
     write(resolve())
+    write(resolve_tools(), TOOLS_FILE)
     sys.stderr.write(f"{LOCK_FILE}: {len(read().jars)} jars of Kafka {KAFKA}\n")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock import child
-from penstock.devkafka import config, ports, ready, state, storage
+from penstock.devkafka import config, ports, ready, secure, state, storage
+from penstock.devkafka.certificates import private
 from penstock.devkafka.errors import PortTakenError, StartError
 from penstock.devkafka.filelock import exclusive
 from penstock.devkafka.install import Distribution, Progress, install
@@ -29,6 +30,8 @@ class Broker:
     data: Path
     log: Path
     version: str
+    config: Path | None = None
+    """The settings of its user `penstock`, where it is secured."""
 
     def stop(self, timeout: float = STOP_TIMEOUT_S) -> bool:
         """Stop it; false if it was not running any more."""
@@ -44,6 +47,7 @@ class Status:
     pid: int | None
     data: Path
     version: str | None
+    config: Path | None = None
 
 
 def start(
@@ -54,21 +58,29 @@ def start(
     detach: bool = True,
     die_with_parent: bool = False,
     overrides: Mapping[str, str] | None = None,
+    secured: bool = False,
 ) -> Broker:
-    """Start the home's broker and wait until it serves; one that runs already is returned as it is."""
+    """Start the home's broker and wait until it serves; one that runs already is returned as it is.
+
+    `secured` decides when the home's data folder is made: with users, TLS and ACLs, or without any.
+    """
     layout = Layout(home.absolute())
     try:
         with exclusive(layout.lock):
             before = state.read(layout)
+            if secured:
+                storage.require_secured(layout)
             if before is not None and before.running:
                 return _running(layout, before, port)
             _choose_port(layout, port, before)  # now already, so that nothing is downloaded for a port that is taken
             distribution = install(layout.home, progress)
             layout.logs.mkdir(parents=True, exist_ok=True)
-            cluster_id = storage.prepare(layout, distribution, progress)
+            cluster_id = storage.prepare(layout, distribution, progress, secured)
             while True:
                 chosen = _choose_port(layout, port, before)
                 progress(f"Starting Apache Kafka {distribution.version} at {config.HOST}:{chosen}")
+                if storage.is_secured(layout):
+                    secure.write_clients(secure.of(layout), f"{config.HOST}:{chosen}")
                 settings = _settings(layout, chosen, overrides or {})
                 process = _spawn(layout, distribution, settings, detach=detach, die_with_parent=die_with_parent)
                 now = State(chosen, distribution.version, process.pid, process.born)
@@ -104,8 +116,8 @@ def status(home: Path) -> Status:
     layout = Layout(home)
     known = state.read(layout)
     if known is None or not known.running:
-        return Status(False, None, None, layout.data, known.version if known else None)
-    return Status(True, f"{config.HOST}:{known.port}", known.pid, layout.data, known.version)
+        return Status(False, None, None, layout.data, known.version if known else None, _config(layout))
+    return Status(True, f"{config.HOST}:{known.port}", known.pid, layout.data, known.version, _config(layout))
 
 
 def _running(layout: Layout, before: State, port: int | None) -> Broker:
@@ -117,7 +129,12 @@ def _running(layout: Layout, before: State, port: int | None) -> Broker:
 
 
 def _broker(layout: Layout, now: State) -> Broker:
-    return Broker(layout.home, f"{config.HOST}:{now.port}", now.pid, layout.data, layout.log, now.version)
+    address = f"{config.HOST}:{now.port}"
+    return Broker(layout.home, address, now.pid, layout.data, layout.log, now.version, _config(layout))
+
+
+def _config(layout: Layout) -> Path | None:
+    return secure.of(layout).config_of(secure.CLIENT) if storage.is_secured(layout) else None
 
 
 def _choose_port(layout: Layout, port: int | None, before: State | None) -> int:
@@ -137,7 +154,7 @@ def _spawn(
     layout: Layout, distribution: Distribution, settings: Mapping[str, str], *, detach: bool, die_with_parent: bool
 ) -> child.Child:
     properties = layout.folder / "server.properties"
-    properties.write_text(config.render(settings))
+    private(properties, config.render(settings))  # a secured broker's holds a password
     return child.spawn(
         config.java(distribution, layout.logs, "kafka.Kafka", str(properties)),
         output=layout.output,
@@ -149,7 +166,10 @@ def _spawn(
 
 
 def _settings(layout: Layout, port: int, overrides: Mapping[str, str]) -> dict[str, str]:
-    return config.server_properties(port, ports.any_free((port,)), layout.data.name, overrides)
+    controller = ports.any_free((port,))
+    if storage.is_secured(layout):
+        overrides = secure.server_properties(secure.of(layout), config.HOST, port, controller) | dict(overrides)
+    return config.server_properties(port, controller, layout.data.name, overrides)
 
 
 def _await_broker(layout: Layout, before: State | None, now: State, cluster_id: str) -> Broker:
@@ -171,13 +191,21 @@ def _await_ready(layout: Layout, now: State, cluster_id: str) -> None:
         if not now.running:
             raise StartError(f"Kafka ended while it was starting. {_tail(layout)}")
         try:
-            seen = ready.metadata(config.HOST, now.port)
+            seen = _seen(layout, now.port)
         except (OSError, ValueError):
             seen = None
         if seen is not None and seen.cluster_id == cluster_id and seen.brokers:
             return
         time.sleep(_POLL_S)
     raise StartError(f"Kafka did not answer at port {now.port} within {START_TIMEOUT_S:.0f} s. {_tail(layout)}")
+
+
+def _seen(layout: Layout, port: int) -> ready.Metadata:
+    if not storage.is_secured(layout):
+        return ready.metadata(config.HOST, port)
+    files = secure.of(layout)
+    password = files.password_of(secure.ADMIN).read_text()
+    return ready.secured_metadata(config.HOST, port, files.authority, (secure.MECHANISM, secure.ADMIN, password))
 
 
 def _tail(layout: Layout) -> str:

@@ -1,8 +1,12 @@
-"""Ask a broker in Kafka's own protocol whether it serves: one Metadata request on a plain socket."""
+"""Ask a broker in Kafka's own protocol whether it serves: one Metadata request, on a plain socket or after a login."""
 
+import asyncio
 import socket
+import ssl
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 _METADATA, _VERSION = 3, 4
 _CLIENT = b"penstock"
@@ -28,6 +32,40 @@ def metadata(host: str, port: int, timeout: float = 2.0) -> Metadata:
         if not 0 < size < 1 << 20:
             raise ValueError(f"{host}:{port} does not speak Kafka's protocol")
         return _parse(_read(connection, size))
+
+
+def secured_metadata(host: str, port: int, authority: Path, login: tuple[str, str, str]) -> Metadata:
+    """Fetch it as a user that logs in (mechanism, name, password), by TLS; likewise."""
+    from aiokafka.errors import KafkaError
+
+    with ThreadPoolExecutor(1) as pool:  # a thread of its own: the caller's may have a loop that runs
+        try:
+            return pool.submit(asyncio.run, _logged_in(host, port, authority, login)).result()
+        except KafkaError as error:
+            raise ValueError(f"{host}:{port} does not answer: {error}") from None
+
+
+async def _logged_in(host: str, port: int, authority: Path, login: tuple[str, str, str]) -> Metadata:
+    from aiokafka.conn import AIOKafkaConnection
+    from aiokafka.protocol.metadata import MetadataRequest
+
+    mechanism, user, password = login
+    connection = AIOKafkaConnection(
+        host,
+        port,
+        request_timeout_ms=2_000,
+        security_protocol="SASL_SSL",
+        ssl_context=ssl.create_default_context(cafile=str(authority)),
+        sasl_mechanism=mechanism,
+        sasl_plain_username=user,
+        sasl_plain_password=password,
+    )
+    await connection.connect()
+    try:
+        told = await connection.send(MetadataRequest([]))
+        return Metadata(tuple(broker[0] for broker in told.brokers), told.cluster_id, told.controller_id)
+    finally:
+        await connection.close()
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

@@ -7,8 +7,8 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from penstock.devkafka import config, ports
-from penstock.devkafka.errors import DataVersionError, StartError
+from penstock.devkafka import config, ports, secure
+from penstock.devkafka.errors import DataVersionError, DevKafkaError, StartError
 from penstock.devkafka.install import Distribution, Progress
 from penstock.devkafka.state import Layout
 
@@ -16,12 +16,29 @@ _MARK = "penstock.json"
 _FORMAT_TIMEOUT_S = 120
 
 
-def prepare(layout: Layout, distribution: Distribution, progress: Progress) -> str:
+def prepare(layout: Layout, distribution: Distribution, progress: Progress, secured: bool = False) -> str:
     """Return the id of the cluster whose data the home has, formatting the folder if there is none."""
     if not layout.data.exists():
         progress(f"Formatting {layout.data}")
-        _format(layout, distribution)
+        _format(layout, distribution, secured)
     return _check(layout.data, distribution.version)
+
+
+def is_secured(layout: Layout) -> bool:
+    """Say whether the home's data folder was made with users."""
+    try:
+        return bool(json.loads((layout.data / _MARK).read_text()).get("secured"))
+    except (FileNotFoundError, ValueError, AttributeError):
+        return False
+
+
+def require_secured(layout: Layout) -> None:
+    """Raise if the home has data that were made without users: Kafka gets its first ones when a folder is formatted."""
+    if layout.data.exists() and not is_secured(layout):
+        raise DevKafkaError(
+            f"The data in {layout.data} were made without users, and a secured Kafka gets its first ones with its data folder. "
+            "Set PENSTOCK_HOME to another folder, or move that one away (or delete it, if its topics are no longer needed)."
+        )
 
 
 def _check(data: Path, version: str) -> str:
@@ -38,7 +55,7 @@ def _check(data: Path, version: str) -> str:
     return cluster_id
 
 
-def _format(layout: Layout, distribution: Distribution) -> None:
+def _format(layout: Layout, distribution: Distribution, secured: bool) -> None:
     """Format beside the real place and rename, so that an interrupted format leaves no half-made folder."""
     fresh = layout.folder / "data.formatting"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -46,10 +63,12 @@ def _format(layout: Layout, distribution: Distribution) -> None:
     cluster_id = _new_cluster_id()
     settings = layout.folder / "format.properties"
     settings.write_text(config.render(config.server_properties(ports.any_free(), ports.any_free(), fresh.name, {})))
-    arguments = ("format", "--cluster-id", cluster_id, "--config", str(settings))
+    users = secure.create(secure.of(layout)) if secured else []
+    arguments = ("format", "--cluster-id", cluster_id, "--config", str(settings), *users)
     command = config.java(distribution, layout.logs, "kafka.tools.StorageTool", *arguments)
     _run(layout, command)
-    (fresh / _MARK).write_text(json.dumps({"kafka": distribution.version, "cluster_id": cluster_id}))
+    mark = {"kafka": distribution.version, "cluster_id": cluster_id} | ({"secured": True} if secured else {})
+    (fresh / _MARK).write_text(json.dumps(mark))
     fresh.rename(layout.data)
 
 
