@@ -10,6 +10,7 @@ PenstockError
  ├── BrokerUnreachable         no broker at the bootstrap address
  ├── AuthenticationFailed      the brokers do not take this client's certificate, password or token, or it theirs
  ├── AccessDenied              the brokers know this client, and do not let it do what it has to
+ ├── TopicsMissing             topics are not there, and this worker creates none
  ├── TopicMismatch             a topic exists with another partition count
  ├── MoveUnderWay              a workflow's topics are being made anew with another partition count
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
@@ -81,6 +82,13 @@ class AccessDenied(PenstockError):
     """The broker knows this client and does not let it do what it has to.
 
     Operator action: have the ACLs added that the message shows; `penstock acls` prints all that a role needs.
+    """
+
+
+class TopicsMissing(PenstockError):
+    """Topics are not there, and the worker was told to create none.
+
+    Operator action: have them created with the lines that the message shows.
     """
 
 

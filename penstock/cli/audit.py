@@ -46,7 +46,8 @@ def run(
     from streams.audit.audit import Terms
 
     logs.quiet()
-    report = loops.run(_audit(target.config_of(bootstrap), workflow_id, Terms(not not_quiet, max_repeated)))
+    config, terms = target.config_of(bootstrap), Terms(not not_quiet, max_repeated)
+    report = loops.asking(_audit(config, workflow_id, terms), config, "look", workflow_id)
     if as_json:
         _print_json(report)
     else:
@@ -62,7 +63,8 @@ def verify(workflow_id: WorkflowId, bootstrap: Bootstrap = None, as_json: AsJson
     Names the first record of each that was dropped, reordered or altered; exit 1 if there is any. Nothing is written.
     """
     logs.quiet()
-    report = loops.run(_verify(target.config_of(bootstrap), workflow_id))
+    config = target.config_of(bootstrap)
+    report = loops.asking(_verify(config, workflow_id), config, "look", workflow_id)
     problems = [{**dataclasses.asdict(problem), "at": problem.place} for problem in report.problems]
     if as_json:
         for problem in problems:

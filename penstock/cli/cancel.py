@@ -26,7 +26,8 @@ def cancel(
 ) -> None:
     """Cancel a run and wait until it has ended: nodes that did not end yet never will. Exit 1 if it ended otherwise before."""
     logs.quiet()
-    sent, status = loops.run(_cancel(target.config_of(bootstrap), run_id, workflow, timeout))
+    config = target.config_of(bootstrap)
+    sent, status = loops.asking(_cancel(config, run_id, workflow, timeout), config, "command", workflow)
     output.show({"run_id": run_id, "status": status}, as_json)
     if not sent:
         say(f"penstock: run {run_id!r} is finished already: {status}")

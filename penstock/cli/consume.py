@@ -60,7 +60,7 @@ def consume(
     config = target.config_of(bootstrap)
     wanted = Wanted(workflow_id, where, count or (1 if run_id and not tokens else None), run_id, as_json, tokens)
     try:
-        missing = loops.run(_consume(config, wanted, timeout))
+        missing = loops.asking(_consume(config, wanted, timeout), config, "consume", workflow_id)
     except KeyboardInterrupt:
         if wanted.count is None:
             return  # the usual end of reading without end

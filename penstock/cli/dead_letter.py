@@ -36,9 +36,9 @@ def list_(
     from penstock.client.dead_letters import Selection
 
     logs.quiet()
-    _, found = loops.run(
-        redrive.found(target.config_of(bootstrap), workflow_id, Selection(run_id, node, kind), values=False)
-    )
+    config = target.config_of(bootstrap)
+    looking = redrive.found(config, workflow_id, Selection(run_id, node, kind), values=False)
+    _, found = loops.asking(looking, config, "look", workflow_id)
     summaries = [_summary(letter, status) for letter, status in found]
     if as_json:
         for summary in summaries:
@@ -61,7 +61,9 @@ def show(
     from penstock.client.dead_letters import Selection
 
     logs.quiet()
-    details = loops.run(_details(target.config_of(bootstrap), workflow_id, Selection(run_id, node, kind)))
+    config = target.config_of(bootstrap)
+    looking = _details(config, workflow_id, Selection(run_id, node, kind))
+    details = loops.asking(looking, config, "look", workflow_id)
     for number, detail in enumerate(details):
         if number and not as_json:
             output.text("")

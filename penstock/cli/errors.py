@@ -56,11 +56,12 @@ def exit_code_of(error: Exception) -> int | None:
         StructureChanged,
         TelemetryError,
         TopicMismatch,
+        TopicsMissing,
     )
     from topology.diagnostics import WorkflowErrors
 
     refused = (AccessDenied, AuthenticationFailed)
-    misfit = (MoveUnderWay, StructureChanged, TopicMismatch)
+    misfit = (MoveUnderWay, StructureChanged, TopicMismatch, TopicsMissing)
     bad = (HandlerImportError, ProviderConfigError, TelemetryError, *misfit, *refused)
     if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
@@ -73,6 +74,8 @@ def complain(error: Exception) -> None:
     text = str(error) or type(error).__name__
     if _is_kafka_error(error):
         text = f"Kafka: {text}"
+    if _is_a_refusal(error):
+        text += ". An ACL is missing: `penstock acls FILE --principal P` prints what a worker needs, --for other roles"
     from topology.diagnostics import WorkflowErrors
 
     say(text if isinstance(error, WorkflowErrors) else f"penstock: {text}")
@@ -95,7 +98,18 @@ def say_with(voice: Callable[[str], None] | None) -> None:
     _voice = voice
 
 
-def _is_kafka_error(error: Exception) -> bool:
+def _is_a_refusal(error: BaseException | None) -> bool:
+    """Say whether Kafka refused something for want of an ACL, and nobody said yet which."""
+    from streams.errors import AccessDenied
+
+    while error is not None and not isinstance(error, AccessDenied):
+        if _is_kafka_error(error) and "Authorization" in type(error).__name__:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_kafka_error(error: BaseException) -> bool:
     """Say whether Kafka's client raised it; without importing that where it was never used."""
     errors = sys.modules.get("aiokafka.errors")
     return errors is not None and isinstance(error, errors.KafkaError)

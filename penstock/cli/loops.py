@@ -6,9 +6,13 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from penstock.client.access import What
+    from streams.engine.config import EngineConfig
 
 T = TypeVar("T")
 
@@ -27,6 +31,13 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def asking(work: Coroutine[Any, Any, T], config: EngineConfig, what: What, workflow_id: str | None) -> T:
+    """Run `work`, which asks something of a workflow's topics; a refusal names the ACL that `what` takes."""
+    from penstock.client.access import explained
+
+    return run(explained(work, config, what, workflow_id))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    acls,
     audit,
     cancel,
     check,
@@ -52,6 +53,7 @@ app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
 app.command()(console.console)
+app.command()(acls.acls)
 
 
 def _print_version(wanted: bool) -> None:

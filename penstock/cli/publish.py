@@ -48,7 +48,7 @@ def publish(
     runs = [Input(run_id or uuid4().hex, one, traceparent=traceparent) for one in texts]
     logs.quiet()
     config = target.config_of(bootstrap)
-    loops.run(_publish(config, workflow_id, runs, as_json))
+    loops.asking(_publish(config, workflow_id, runs, as_json), config, "publish", workflow_id)
 
 
 def _check_run_id(run_id: str, count: int) -> None:

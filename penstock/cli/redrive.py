@@ -60,13 +60,13 @@ def redrive(
     selection = Selection(run_id, node, kind)
     logs.quiet()
     config = target.config_of(bootstrap)
-    workflow, letters = loops.run(found(config, workflow_id, selection))
+    workflow, letters = loops.asking(found(config, workflow_id, selection), config, "command", workflow_id)
     going = [letter for letter, status in letters if status == "open" and letter.redrivable]
     _check(going, patch, yes)
     failed = _say_left_alone(letters, as_json, run_id)
     if going:
         how = How(requester(), patch, rate, timeout if wait else None)
-        failed = loops.run(_redrive(config, workflow, going, how, as_json)) or failed
+        failed = loops.asking(_redrive(config, workflow, going, how, as_json), config, "command", workflow_id) or failed
     if failed:
         raise typer.Exit(FAILED)
 

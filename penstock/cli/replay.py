@@ -105,16 +105,21 @@ def replay(
     logs.quiet()
     config = target.config_of(bootstrap)
     if shadow is None:
-        workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again))
+        workflow, selection, known = loops.asking(
+            _plan(config, workflow_id, wanted, bounds, again), config, "command", workflow_id
+        )
         left = [state for state in selection.states if state.row.run_id not in known.sent]
         if not _confirmed(left, wanted, len(known.sent), dry_run=dry_run, yes=yes, as_json=as_json):
             return
-        if loops.run(_replay(config, workflow, left, wanted, known, (rate, timeout or IDLE_S), as_json)):
+        sending = _replay(config, workflow, left, wanted, known, (rate, timeout or IDLE_S), as_json)
+        if loops.asking(sending, config, "command", workflow_id):
             raise typer.Exit(FAILED)
         return
     idle_s = timeout if timeout or live else IDLE_S
     options = shadows.Options(shadow, live, with_effects, reuse, report, rate, idle_s)
-    workflow, selection, known = loops.run(_plan(config, workflow_id, wanted, bounds, again, f"shadow {with_effects}"))
+    workflow, selection, known = loops.asking(
+        _plan(config, workflow_id, wanted, bounds, again, f"shadow {with_effects}"), config, "look", workflow_id
+    )
     plan = shadows.plan_of(options, workflow, known.id)
     done = set() if again else shadows.done_before(config, plan, selection)
     left = [state for state in selection.states if state.row.run_id not in done]

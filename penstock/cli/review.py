@@ -118,7 +118,7 @@ def _decide(
     as_json: bool,
 ) -> None:
     logs.quiet()
-    outcome = loops.run(_send(config, run_id, node, workflow, said, within_s))
+    outcome = loops.asking(_send(config, run_id, node, workflow, said, within_s), config, "command", workflow)
     output.show(outcome, as_json)
     if outcome["status"] == "unanswered":
         say(

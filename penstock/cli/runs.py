@@ -43,7 +43,8 @@ def list_(
     from penstock.client.views import summary_of
 
     logs.quiet()
-    states = loops.run(_list(target.config_of(bootstrap), workflow))
+    config = target.config_of(bootstrap)
+    states = loops.asking(_list(config, workflow), config, "look", workflow)
     found = [summary_of(state) for state in states if status is None or state.row.status == status.value][:limit]
     if as_json:
         for summary in found:
@@ -73,7 +74,8 @@ def show(
     then = None if at is None else int(at) if at.isdecimal() else _time(at)
     logs.quiet()
     config = target.config_of(bootstrap)
-    detail = detail_of(loops.run(_show(config, run_id, workflow, then, is_offset=at is not None and at.isdecimal())))
+    looking = _show(config, run_id, workflow, then, is_offset=at is not None and at.isdecimal())
+    detail = detail_of(loops.asking(looking, config, "look", workflow))
     if as_json:
         output.line(detail)
         return

@@ -20,18 +20,23 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})\Z")
 
 def outside(option: str | None, settings: Settings) -> str | None:
     """Return the address that the user named, None if nobody named one."""
-    address = option or settings.bootstrap
-    if address is None:
+    named = option or settings.bootstrap
+    if named is None:
         if settings.security_protocol != "PLAINTEXT":
             raise BadUsage(
                 f"security_protocol is {settings.security_protocol}, and no broker is named: set bootstrap or PENSTOCK_BOOTSTRAP"
             )
         return None
-    for part in address.split(","):
+    return address(named)
+
+
+def address(text: str) -> str:
+    """Return broker addresses; BadUsage if they are none."""
+    for part in text.split(","):
         found = _ADDRESS.match(part.strip())
         if found is None or not 0 < int(found[2]) < 65_536:
             raise BadUsage(f"{part.strip()!r} is no broker address: HOST:PORT, several with commas between them")
-    return address
+    return text
 
 
 def config_of(option: str | None) -> EngineConfig:
@@ -58,7 +63,13 @@ def embedded(settings: Settings) -> str:
     from penstock import devkafka
     from streams.errors import BrokerUnreachable
 
-    found = devkafka.status(settings.home).bootstrap
+    status = devkafka.status(settings.home)
+    found = status.bootstrap
+    if found is not None and status.config is not None:
+        raise BadUsage(
+            f"the embedded Kafka of {str(settings.home)!r} is secured: say who you are with PENSTOCK_CONFIG={status.config}, "
+            "or copy that file's lines into penstock.toml"
+        )
     if found is None:
         raise BrokerUnreachable(
             f"no Kafka: the embedded one of {str(settings.home)!r} does not run. Start it with `penstock kafka start`, "

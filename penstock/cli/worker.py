@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,13 @@ def worker(
     partitions: Partitions = None,
     local_model: Annotated[
         bool, typer.Option("--local-model", help="Use the small local model for all llm nodes.")
+    ] = False,
+    no_create_topics: Annotated[
+        bool,
+        typer.Option(
+            "--no-create-topics",
+            help="Create no topic; if one is missing, say with which lines to create it, and exit 2.",
+        ),
     ] = False,
     resume_from: ResumeFrom = None,
     metrics_port: Annotated[
@@ -57,7 +65,7 @@ def worker(
         workflow_files.check_handlers(plan)
     logs.worker(log_format, log_level)
     address = target.outside(bootstrap, known) or target.embedded(known)
-    config = target.worker_config(address, known, partitions, resume)
+    config = replace(target.worker_config(address, known, partitions, resume), create_topics=not no_create_topics)
     with _providers(plans, known, local_model) as providers:
         loops.run(_work(plans, config, providers, as_json, metrics_port))
     say("stopped")

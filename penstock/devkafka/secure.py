@@ -69,16 +69,19 @@ def create(secured: Secured) -> list[str]:
     secured.folder.mkdir(parents=True, exist_ok=True)
     secured.folder.chmod(0o700)
     certificates.make(secured.authority, secured.broker)
-    return [word for user in (ADMIN, CLIENT) for word in ("--add-scram", salted(user, new_password(secured, user)))]
+    told = []
+    for user in (ADMIN, CLIENT):
+        password = new_password(user)
+        private(secured.password_of(user), password)
+        told += ["--add-scram", salted(user, password)]
+    return told
 
 
-def new_password(secured: Secured, user: str) -> str:
-    """Choose a password and keep it in its file."""
+def new_password(user: str) -> str:
+    """Choose a password for a user."""
     if not _LEGAL.match(user):
         raise DevKafkaError(f"{user!r} is no name for a user: letters, digits, '.', '_' and '-', 64 at most")
-    password = secrets.token_urlsafe(24)
-    private(secured.password_of(user), password)
-    return password
+    return secrets.token_urlsafe(24)
 
 
 def salted(user: str, password: str) -> str:

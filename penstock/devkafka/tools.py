@@ -39,7 +39,7 @@ def run_tool(home: Path, name: str, arguments: Sequence[str], progress: Progress
     logs.mkdir(parents=True, exist_ok=True)
     command = config.java(both, logs, main_class, *arguments, *_broker(layout, arguments))
     sink = subprocess.DEVNULL if quiet else None
-    return subprocess.run(command, env=config.environment(), stdout=sink, check=False).returncode  # noqa: S603
+    return subprocess.run(command, env=config.environment(), stdout=sink, stderr=sink, check=False).returncode  # noqa: S603
 
 
 def add_user(home: Path, user: str, progress: Progress) -> Path:
@@ -52,17 +52,17 @@ def add_user(home: Path, user: str, progress: Progress) -> Path:
         )
     if user == secure.ADMIN:
         raise DevKafkaError(f"{user!r} is the user that adds the others.")
-    password = secure.new_password(files, user)
+    password = secure.new_password(user)
     credential = files.folder / ".credential"
-    private(credential, f"{secure.MECHANISM}=[iterations={secure.ITERATIONS},password={password}]\n")
+    private(credential, f"{secure.MECHANISM}=iterations={secure.ITERATIONS},password={password}\n")
     try:
         told = ("--alter", "--entity-type", "users", "--entity-name", user, "--add-config-file", str(credential))
         code = run_tool(home, "kafka-configs", told, progress, quiet=True)
     finally:
         credential.unlink()
     if code:
-        files.password_of(user).unlink()
         raise DevKafkaError(f"Kafka did not take the user {user!r} (kafka-configs.sh ended with exit code {code}).")
+    private(files.password_of(user), password)
     secure.write_clients(files, _address(layout))
     return files.config_of(user)
 

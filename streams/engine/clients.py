@@ -9,7 +9,12 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.handshake import why
@@ -78,10 +83,14 @@ async def start(client: Any, bootstrap: str) -> None:
     Raises:
         BrokerUnreachable: no broker answers.
         AuthenticationFailed: one does, and client and broker do not believe each other.
+        ClusterAuthorizationFailedError: a producer that may write to no topic at all.
     """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await client.start()
+    except (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError):
+        await _close(client)
+        raise
     except (KafkaError, TimeoutError, OSError) as error:
         reason = None if isinstance(error, TimeoutError) else await why(client, bootstrap)
         await _close(client)

@@ -40,5 +40,7 @@ class EngineConfig:
     """Where this machine's workers say that they live, so that the next one can dismiss the dead (predecessors.py)."""
     kafka: Mapping[str, Any] = field(default_factory=dict)
     """aiokafka's own connection settings (security and the like), for every client."""
+    create_topics: bool = True
+    """Whether what is missing is created; else a worker says what, and does not start."""
     sizes: Sizes = field(default_factory=Sizes)
     """How topics are made: copies, retention, cleanup."""

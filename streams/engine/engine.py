@@ -21,6 +21,7 @@ from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
 from streams.core.transition import Moment
 from streams.core.versions import Versions
+from streams.engine.access import demand_worker
 from streams.engine.allowance import slots_of
 from streams.engine.apply import apply
 from streams.engine.assignor import PenstockAssignor
@@ -118,13 +119,19 @@ class Engine:
 
         Raises:
             StructureChanged: runs of a version with other nodes, edges or schemas are in the workflow's topics.
+            AccessDenied, TopicsMissing: this worker may not do what it has to, or not create what is missing.
             TopicMismatch, BrokerUnreachable: as `run` does.
         """
+        all_there = await demand_worker(self._own, self.config)
         self._recorded = await register(self._own, self.config)
         self._learn()
+        if self.workflow.plan != self._own:  # other versions have topics, too
+            all_there = await demand_worker(self.workflow.plan, self.config) and all_there
         self._partitions = await ensure_topics(self.workflow.plan, self.config, self._recorded.partitions)
         if self._recorded.partitions != self._partitions:
             await record_partitions(self._own.id, self._partitions, self.config)
+        if not all_there:  # what was created just now was not asked for
+            await demand_worker(self.workflow.plan, self.config)
         return self._partitions
 
     def _learn(self) -> None:

@@ -89,6 +89,10 @@ def _meaning(error: BaseException, broker: _Broker, *, connected: bool) -> Penst
             )
         case kafka.SaslAuthenticationFailed() | kafka.AuthenticationFailedError():
             return AuthenticationFailed(_not_believed(cause, broker))
+        case ConnectionResetError() if broker.protocol in ("SSL", "SASL_SSL"):
+            return BrokerUnreachable(
+                f"{broker} hung up in the TLS handshake: security_protocol is {broker.protocol}; does its listener speak TLS?"
+            )
         case kafka.KafkaConnectionError():
             return BrokerUnreachable(_hung_up(broker, connected=connected))
         case ValueError() | AssertionError():

@@ -27,6 +27,11 @@ async def warn_of_retention(plan: WorkflowPlan, config: EngineConfig) -> None:
         kept = await _settings(admin, {topic for promise in promises_of(plan) for topic in promise.topics})
     finally:
         await admin.close()
+    if not any(kept.values()):
+        log.info(
+            "the retention of topics is not known: this worker may not read it (DescribeConfigs)", workflow=plan.id
+        )
+        return
     for found in shortfalls(plan, kept):
         log.warning(said(found), workflow=plan.id)
     sized = sorted(topic for topic, settings in kept.items() if settings.get(SIZE, -1) >= 0)

@@ -6,8 +6,9 @@ import asyncio
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAlreadyExistsError, for_code
 
+from streams.engine.access import cluster_acl, denied
 from streams.engine.clients import admin_of, start
 from streams.engine.config import EngineConfig
 from streams.engine.processor import CO_PARTITIONED
@@ -32,7 +33,7 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig, made_with: int
         existing = await partition_counts(admin)
         count = existing.get(plan.topic("run")) or config.partitions or plan.partitions
         _check(plan, existing, count, config.partitions, made_with)
-        copies = config.sizes.replication_factor or await _default_replication(admin)
+        copies = config.sizes.replication_factor or await _default_replication(admin, config)
         missing = [
             NewTopic(topic.name, count, copies, topic_configs=dict(topic.config))
             for topic in wanted(plan, config.sizes)
@@ -56,7 +57,7 @@ async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
     try:
         existing = frozenset(await partition_counts(admin))
         if name not in existing:
-            copies = config.sizes.replication_factor or await _default_replication(admin)
+            copies = config.sizes.replication_factor or await _default_replication(admin, config)
             await create(admin, [NewTopic(name, 1, copies, topic_configs=shared_config(config.sizes))])
         return existing
     finally:
@@ -69,21 +70,18 @@ async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
 
-async def _default_replication(admin: AIOKafkaAdminClient) -> int:
+async def _default_replication(admin: AIOKafkaAdminClient, config: EngineConfig) -> int:
     """Return the broker's `default.replication.factor`: aiokafka's create request is too old to leave it to the broker."""
     brokers = (await admin.describe_cluster())["brokers"]
-    told = await _config(admin, ConfigResourceType.BROKER, str(brokers[0]["node_id"]), "default.replication.factor")
-    return int(told) if told else min(3, len(brokers))
-
-
-async def _config(admin: AIOKafkaAdminClient, kind: ConfigResourceType, name: str, key: str) -> str | None:
-    """Return one setting of a broker or topic, None if it is not told."""
-    for response in await admin.describe_configs([ConfigResource(kind, name)]):
-        for _, _, _, _, entries in response.resources:
-            for found, value, *_ in entries:
-                if found == key:
-                    return str(value)
-    return None
+    resource = ConfigResource(ConfigResourceType.BROKER, str(brokers[0]["node_id"]))
+    for response in await admin.describe_configs([resource]):
+        for code, _, _, _, entries in response.resources:
+            if code == ClusterAuthorizationFailedError.errno:
+                raise denied([cluster_acl()], config)
+            for key, value, *_ in entries:
+                if key == "default.replication.factor" and value:
+                    return int(value)
+    return min(3, len(brokers))
 
 
 def _check(

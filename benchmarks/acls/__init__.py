@@ -1,0 +1,1 @@
+"""ACLs taken away one by one: does a worker say which one it misses?"""
