@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from penstock import kafka_settings, secret_files, topic_settings
+from penstock.encryption import EncryptionSettings
 from penstock.kafka_settings import KafkaSettings
 from penstock.secret_files import SecretProblem
 from penstock.topic_settings import TopicSettings
@@ -106,6 +107,8 @@ class Settings(BaseSettings, KafkaSettings, TopicSettings):
     """Keep models' raw answers in the journals."""
     console_token: SecretStr | None = Field(None, min_length=1)
     """Token of `penstock console`; without one a new one is made and printed at each start."""
+    encryption: EncryptionSettings = EncryptionSettings()
+    """Table `encryption`: the keys of what travels encrypted."""
     config_file: Path | None = None
     """The file that was read: `PENSTOCK_CONFIG` names it, else `penstock.toml` in the current folder."""
 

@@ -22,6 +22,7 @@ import orjson
 from schemas import records
 from schemas.avro_python import Compiler, Decode, Encode
 from schemas.records import Json, Record
+from schemas.sealed import is_sealed, key_id_of
 
 MAGIC = 0
 _HEAD = struct.Struct(">bI")
@@ -54,6 +55,11 @@ def encode(record: Record) -> bytes:
 def decode(value: bytes) -> Record:
     """Return the record in `value`; raise `CodecError` if there is none."""
     if len(value) < _HEAD.size or value[0] != MAGIC:
+        if is_sealed(value):
+            raise CodecError(
+                f"encrypted with key {key_id_of(value)!r}: add it to encryption.keys in the settings; if it is there, the value "
+                "was changed, or moved from another topic or key"
+            )
         raise CodecError(f"not in Confluent wire format: starts with {value[:5].hex() or 'nothing'}")
     schema_id = _HEAD.unpack_from(value)[1]
     read = _READERS.get(schema_id)

@@ -27,6 +27,7 @@ def engine_of(
         ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
     """
     others = instead or {}
+    hides_keys = config.sealing is not None and config.sealing.current is not None
     nodes = {
         node.id: others[node.id] if node.id in others else build(node, plan.id, resources)
         for node in plan.nodes
@@ -35,7 +36,7 @@ def engine_of(
     prices_of(plan, resources, strict=True)
 
     def compile_version(version: WorkflowPlan, versions: Versions) -> CompiledWorkflow:
-        return compile_workflow(version, prices_of(version, resources), versions)
+        return compile_workflow(version, prices_of(version, resources), versions, hides_keys)
 
     def build_node(node: NodePlan) -> Node:
         return others[node.id] if node.id in others else build(node, plan.id, resources)

@@ -17,6 +17,9 @@ PenstockError
  ├── VersionBeyond             another version has a topic or table that this worker does not hold
  ├── PositionLost              the group's place in a topic is gone, or the records there are
  ├── UndecodableRecord         bytes that no schema of ours explains
+ ├── KeyMissing                a record is encrypted with a key that this process does not have
+ ├── KeyWrong                  the key of that name is another one
+ ├── NotEncrypted              a record is plain where the settings want every one encrypted
  └── EngineFailure             an agent or a background loop ended: the worker stops
 """
 
@@ -131,6 +134,27 @@ class UndecodableRecord(PenstockError):
     """Bytes in a journal or changelog that no schema of this version explains.
 
     Operator action: run the version that wrote them, or one newer; nothing was skipped.
+    """
+
+
+class KeyMissing(PenstockError):
+    """A record is encrypted with a key that this process does not have; it stops, and nothing is skipped.
+
+    Operator action: add the key that the message names to `encryption.keys`.
+    """
+
+
+class KeyWrong(PenstockError):
+    """A record is encrypted with a key of the same name and other bytes.
+
+    Operator action: correct the key's file or command; a new key gets a new name.
+    """
+
+
+class NotEncrypted(PenstockError):
+    """A record of an internal topic is plain, and `encryption.require` is true.
+
+    Operator action: set it to false until records of before encryption are gone; else find out who wrote it.
     """
 
 

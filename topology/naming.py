@@ -180,9 +180,13 @@ def move_key(workflow: str) -> str:
     return f"{workflow}#move"
 
 
+MOVING = ".moving"
+"""How the name of a topic ends while it is copied."""
+
+
 def moving_topic(topic: str) -> str:
     """Where the records of `topic` stand while it is made anew with another partition count."""
-    name = f"{topic}.moving"
+    name = topic + MOVING
     if len(name) > MAX_TOPIC_LENGTH:
         raise IllegalTopicName(
             f"topic name {name[:40]!r}... has {len(name)} characters, Kafka allows {MAX_TOPIC_LENGTH}"

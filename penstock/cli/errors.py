@@ -44,6 +44,7 @@ def exit_code_of(error: Exception) -> int | None:
     # These are made of heavy modules: imported only when something went wrong.
     from penstock.client.errors import AmbiguousRun
     from penstock.devkafka.errors import DevKafkaError
+    from penstock.encryption import EncryptionError
     from penstock.localmodel.errors import LocalModelError
     from penstock.settings import SettingsError
     from streams.errors import (
@@ -63,7 +64,7 @@ def exit_code_of(error: Exception) -> int | None:
     refused = (AccessDenied, AuthenticationFailed)
     misfit = (MoveUnderWay, StructureChanged, TopicMismatch, TopicsMissing)
     bad = (HandlerImportError, ProviderConfigError, TelemetryError, *misfit, *refused)
-    if isinstance(error, (SettingsError, WorkflowErrors, AmbiguousRun, *bad)):
+    if isinstance(error, (SettingsError, EncryptionError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)
     return FAILED if expected else None

@@ -106,6 +106,7 @@ def _configure(form: str, libraries: int, ours: int) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         add_attempt,
+        _withheld,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -146,6 +147,25 @@ _secrets: set[str] = set()
 def hide(secrets: Iterable[str]) -> None:
     """Keep these out of every line; those of the environment are known."""
     _secrets.update(secrets)
+
+
+_QUOTING = (("attempt failed", "why"), ("node_bug", "error"))
+"""Lines and the part of them that may quote a payload: what a handler raised."""
+_withhold = False
+
+
+def withhold_quotes() -> None:
+    """Leave out of every line what may quote a payload, from now on: where those are encrypted, the log must not tell them."""
+    global _withhold  # noqa: PLW0603 - logging is of the process, too
+    _withhold = True
+
+
+def _withheld(_: object, __: str, event: Any) -> Any:
+    """Leave out quotes if that is asked for (a structlog processor)."""
+    for line, part in _QUOTING if _withhold else ():
+        if event.get("event") == line and part in event:
+            return {**event, part: "(withheld: encryption is on)"}
+    return event
 
 
 def redacted(_: object, __: str, line: str) -> str:

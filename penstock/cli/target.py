@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from penstock.security import ClientArguments
     from penstock.settings import Settings
     from streams.engine.config import EngineConfig
+    from streams.sealing.keyring import Keyring
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})\Z")
 
@@ -45,7 +46,8 @@ def config_of(option: str | None) -> EngineConfig:
     from streams.engine.config import EngineConfig
 
     known = settings.load()
-    return EngineConfig(outside(option, known) or embedded(known), kafka=security_of(known))
+    address = outside(option, known) or embedded(known)
+    return EngineConfig(address, kafka=security_of(known), sealing=keys_to_read(known))
 
 
 def security_of(settings: Settings) -> ClientArguments:
@@ -56,6 +58,23 @@ def security_of(settings: Settings) -> ClientArguments:
         say(f"penstock: warning: {warning}")
     logs.hide(security.secrets_of(settings))
     return security.client_arguments(settings)
+
+
+def keys_to_read(settings: Settings) -> Keyring:
+    """Return the keys of a command, at least an empty set: so that it says what is missing where a workflow is encrypted."""
+    from streams.sealing.keyring import Keyring
+
+    return keys_of(settings) or Keyring()
+
+
+def keys_of(settings: Settings) -> Keyring | None:
+    """Return the keys of what travels, None if there are none; where there are, log lines quote no payload."""
+    from penstock.encryption import keyring_of
+
+    keyring = keyring_of(settings)
+    if keyring is not None:
+        logs.withhold_quotes()
+    return keyring
 
 
 def embedded(settings: Settings) -> str:
@@ -92,6 +111,7 @@ def worker_config(
         lease_folder=settings.home.absolute() / "workers",
         kafka=security_of(settings),
         sizes=settings.sizes(),
+        sealing=keys_of(settings),
     )
 
 

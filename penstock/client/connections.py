@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from streams.engine.clients import admin_of, producer_of, reader_of, start
 from streams.engine.config import EngineConfig
 from streams.errors import BrokerUnreachable
+from streams.sealing.keyring import Keyring
 
 ANSWER_WITHIN_S = 30.0
 """How long a broker that accepted a connection may take for one question."""
@@ -46,8 +47,9 @@ async def admin(config: EngineConfig) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def reader(config: EngineConfig) -> AsyncIterator[AIOKafkaConsumer]:
-    """Connect a consumer without a group."""
-    async with _started(reader_of(config), config) as client:
+    """Connect a consumer without a group; where a record is encrypted and no key is set, it says so."""
+    watchful = config if config.sealing is not None else replace(config, sealing=Keyring())
+    async with _started(reader_of(watchful), config) as client:
         yield client
 
 

@@ -63,7 +63,8 @@ def url_of(listener: socket.socket) -> str:
 
 async def serve(config: EngineConfig, home: Path, listener: socket.socket, where: Where, access: Access) -> None:
     """Serve until SIGTERM or Ctrl-C; raise `ConsoleInUse` if another one has the home's read model."""
-    store = Store(home / "console.sqlite3")
+    encrypted = config.sealing is not None and config.sealing.has_keys
+    store = Store(home / "console.sqlite3", in_memory=encrypted)
     try:
         console = Console(config, store)
         named = f"[{where.host}]" if ":" in where.host else where.host

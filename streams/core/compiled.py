@@ -55,6 +55,8 @@ class CompiledNode:
     form: Schema | None = None
     """What an edit of a reviewer must fit; of an answer in doubt, what the edited answer must fit."""
     versions: NodeVersions | None = field(default=None, compare=False, repr=False)
+    hides_keys: bool = False
+    """Work done once per key is known by the key's hash: where payloads are encrypted, the keys of records are not."""
 
     def at(self, plan_hash: str | None) -> CompiledNode:
         """Return the node as the version of that hash has it, itself if only one is known."""
@@ -78,15 +80,17 @@ class CompiledWorkflow:
 
 
 def compile_workflow(
-    plan: WorkflowPlan, prices: Prices | None = None, versions: NodeVersions | None = None
+    plan: WorkflowPlan, prices: Prices | None = None, versions: NodeVersions | None = None, hides_keys: bool = False
 ) -> CompiledWorkflow:
     """Compile the plan's conditions, keys and input schema; they were checked at load, so an error here is a defect."""
     schema = None if plan.input_schema is None else compile_schema(plan.input_schema, "input_schema")
-    nodes = {node.id: _compile_node(plan, node, prices or {}, versions) for node in plan.nodes}
+    nodes = {node.id: _compile_node(plan, node, prices or {}, versions, hides_keys) for node in plan.nodes}
     return CompiledWorkflow(plan, schema, nodes)
 
 
-def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None) -> CompiledNode:
+def _compile_node(
+    plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None, hides_keys: bool
+) -> CompiledNode:
     names = (INPUT, *node.reads)
     key_names = dict.fromkeys((*names, ITEM, INDEX)) if node.for_each else names
     return CompiledNode(
@@ -103,6 +107,7 @@ def _compile_node(plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: 
         compile_expression(node.for_each.items, names) if node.for_each else None,
         compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,
         versions,
+        hides_keys,
     )
 
 

@@ -9,10 +9,11 @@ from schemas.codec import dumps, loads
 from schemas.headers import header
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
 from schemas.records import Cancelled, CancelRequested, Json, RedriveRequested, Refused, Started
+from schemas.sealed import is_sealed, key_id_of
 from schemas.trace import parse_traceparent
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
-from streams.core.inbound import Inbound
+from streams.core.inbound import Inbound, is_unread
 from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
 from streams.core.submissions import (
     Unusable,
@@ -24,6 +25,7 @@ from streams.core.submissions import (
     text_of,
 )
 from streams.core.transition import Moment, Send, send, traced
+from streams.errors import KeyMissing
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
 
@@ -192,10 +194,25 @@ def _json_of(record: Inbound) -> tuple[str, Any]:
         text = record.value.decode()
         value = loads(text)
     except ValueError as error:
+        if is_unread(record):
+            raise _key_missing(record) from None
+        if is_sealed(record.value):
+            raise Poison(
+                "altered", "encrypted, but not for this topic and key: it was changed, or moved here"
+            ) from error
         raise Poison("invalid_json", f"not JSON: {error}") from error
     if value is None:
         raise Poison("null_input", "the record's value is null")
     return text, value
+
+
+def _key_missing(record: Inbound) -> KeyMissing:
+    """Return what stops the worker: a record that it merely cannot read is not to be buried."""
+    key_id = key_id_of(record.value or b"")
+    return KeyMissing(
+        f"{record.topic}/{record.partition}/{record.offset}: encrypted with key {key_id!r}, and this worker has no keys: add "
+        f"encryption.keys.{key_id} to the settings. Nothing was skipped"
+    )
 
 
 def _hash_of(value: Any) -> str:

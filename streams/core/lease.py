@@ -43,11 +43,20 @@ def key_of(node: CompiledNode, inputs: Mapping[str, Any]) -> str | None:
     return key
 
 
+def record_key(context: Context, key: str) -> str:
+    """Return what stands for a key of work in the keys of records, and in the lease's records."""
+    if not context.node.hides_keys or context.node.plan.router is not None:  # a router's is a hash already
+        return key
+    return content_hash([context.node.workflow, context.node.plan.id.partition("[")[0], key])
+
+
 def ask(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> Transition:
     """Ask for the row's key; TemplateError if a router's prompt does not render."""
     key = row.idempotency_key if context.node.plan.router is None else _question(context, inputs)
     assert key is not None  # noqa: S101 - a node with a lease has a key
-    wanted = LeaseRequested(key, row.run_id, context.node.plan.id, row.epoch, context.moment.now, row.traceparent or "")
+    wanted = LeaseRequested(
+        record_key(context, key), row.run_id, context.node.plan.id, row.epoch, context.moment.now, row.traceparent or ""
+    )
     waiting = replace(row, status="waiting", lease="asked", idempotency_key=key)
     return Transition(row=waiting, sends=(_to_key(context, row, wanted),))
 
@@ -70,9 +79,8 @@ def give_up(context: Context, row: NodeRow, record: LeaseGranted) -> Send:
 
 def withdrawn(context: Context, row: NodeRow) -> Send:
     """Return what lets the next one try, for a node that holds its lease and is not waited for any more."""
-    return give_up(
-        context, row, LeaseGranted(row.run_id, context.node.plan.id, row.epoch, row.idempotency_key or "", 0)
-    )
+    key = record_key(context, row.idempotency_key or "")
+    return give_up(context, row, LeaseGranted(row.run_id, context.node.plan.id, row.epoch, key, 0))
 
 
 def returned(context: Context, row: NodeRow, end: Terminal) -> tuple[Send, ...]:
@@ -86,7 +94,8 @@ def returned(context: Context, row: NodeRow, end: Terminal) -> tuple[Send, ...]:
             output = end.output
         case Failed() if end.error.kind not in OF_THE_RUN:
             error = end.error
-    record = LeaseReturned(row.idempotency_key, row.run_id, end.node, row.epoch, output, error, end.finished_at)
+    key = record_key(context, row.idempotency_key)
+    record = LeaseReturned(key, row.run_id, end.node, row.epoch, output, error, end.finished_at)
     return (_to_key(context, row, record),)
 
 

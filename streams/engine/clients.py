@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from aiokafka.errors import (
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.handshake import why
 from streams.errors import BrokerUnreachable
+from streams.sealing.clients import OpeningConsumer, SealingProducer
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,9 @@ def client_id_of(incarnation: str) -> str:
 
 def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
     """Return an idempotent producer, not started."""
-    producer = AIOKafkaProducer(
+    sealing = config.sealing
+    made = AIOKafkaProducer if sealing is None or sealing.current is None else partial(SealingProducer, sealing)
+    producer = made(
         bootstrap_servers=config.bootstrap,
         **{
             "enable_idempotence": True,
@@ -59,7 +63,8 @@ def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
 
 def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:
     """Return a consumer without a group: it reads what it is told to and commits nothing."""
-    return AIOKafkaConsumer(
+    made = AIOKafkaConsumer if config.sealing is None else partial(OpeningConsumer, config.sealing)
+    return made(
         bootstrap_servers=config.bootstrap,
         **{
             "enable_auto_commit": False,

@@ -188,6 +188,7 @@ class Engine:
             await self._follow_days(stack, partitions),
             self._versions,
             self._watch,
+            refuses_plain=self.config.sealing is not None and self.config.sealing.require,
         )
         nodes = VersionNodes(self._own, self._nodes, self._versions, self._build_node)
         address = self._processor.address

@@ -53,17 +53,25 @@ class KafkaLog:
         self._waiting: list[_Ticket] = []
         self._flusher: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
+        self._sealed = getattr(producer, "sealed", None)
+        """What encrypts a record of a batch made by hand, where encryption is on."""
 
     async def append(self, records: Sequence[Outgoing]) -> Sequence[int]:
         """Append `records`; return their offsets once every one is acknowledged."""
         if not records:
             return ()
-        ticket = _Ticket(records)
+        ticket = _Ticket(records if self._sealed is None else [self._seal(record) for record in records])
         self._waiting.append(ticket)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         await ticket.done
         return ticket.offsets
+
+    def _seal(self, record: Outgoing) -> Outgoing:
+        if record.partition is None or self._sealed is None:
+            return record  # the producer's `send` does it
+        value, headers = self._sealed(record.topic, record.key, record.value, record.headers)
+        return Outgoing(record.topic, record.partition, record.key, value, headers)
 
     async def _flush(self) -> None:
         while self._waiting:

@@ -17,11 +17,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from schemas.codec import dumps, loads
+from schemas.headers import header
+from schemas.sealed import UNSEALED, is_sealed
 from streams.engine.clients import producer_of, reader_of, start, stop
 from streams.engine.config import EngineConfig
 from streams.engine.restore import read_to
 from streams.engine.topics import ensure_shared
-from streams.errors import MoveUnderWay, StructureChanged
+from streams.errors import KeyMissing, MoveUnderWay, StructureChanged
+from streams.sealing.keyring import key_missing
 from topology.compile import plan_as_json
 from topology.naming import move_key, partitions_key, plan_key, plans_topic
 from topology.plan import WorkflowPlan
@@ -88,9 +91,19 @@ class RecordedPlans:
         try:
             self._found[key] = (record.offset, plan_from_json(loads(record.value)["plan"]))
         except (ValueError, KeyError, TypeError, UnreadablePlan) as error:
+            _refuse_if_unread(record)
             log.warning(
                 "a recorded version cannot be read: its runs go on with the current one", version=key, reason=str(error)
             )
+
+
+def _refuse_if_unread(record: ConsumerRecord) -> None:
+    """Raise if a version is encrypted with a key that this process lacks: its runs must not go on with another version."""
+    if not is_sealed(record.value) or header(record.headers, UNSEALED) == "altered":
+        return
+    where = f"{record.topic}/{record.partition}/{record.offset}"
+    why = header(record.headers, UNSEALED)
+    raise key_missing(record.value, where, []) if why is None else KeyMissing(why)
 
 
 class Notes:

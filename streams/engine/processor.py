@@ -32,7 +32,7 @@ from schemas.records import (
 from streams.core import intake, items, lease, lease_agent, node_agent, run_agent, timer_agent
 from streams.core.compiled import CompiledNode, CompiledWorkflow
 from streams.core.dead_letter import poison
-from streams.core.inbound import Inbound
+from streams.core.inbound import Inbound, is_unread, refusal_of
 from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
@@ -93,6 +93,7 @@ class Processor:
         elsewhere: Elsewhere = nowhere,
         versions: Versions | None = None,
         watch: Watch | None = None,
+        refuses_plain: bool = False,
     ) -> None:
         self.workflow = workflow
         self._versions = versions or Versions(workflow.plan, lambda _, __: workflow)
@@ -122,6 +123,9 @@ class Processor:
             **dict.fromkeys(self._readers, self._on_journal),
             **dict.fromkeys(self._leases, self._on_lease),
         }
+        if refuses_plain:
+            for topic in (plan.topic("input"), plan.topic("control")):
+                self._on_topic[topic] = partial(self._unless_refused, self._on_topic[topic])
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -178,6 +182,14 @@ class Processor:
 
     def _on_control(self, record: Inbound) -> None:
         self._take_in(record, intake.command(self._versions.current, record, self._moment()))
+
+    def _unless_refused(self, handle: Callable[[Inbound], None], record: Inbound) -> None:
+        """Bury a record that had to be encrypted, handle any other."""
+        why, plan = refusal_of(record), self.workflow.plan
+        if why is None:
+            handle(record)
+        else:
+            self._send(poison(plan.topic("dead-letter"), plan.id, record, "not_encrypted", why), None)
 
     def _take_in(self, record: Inbound, sends: tuple[Send, ...]) -> None:
         for send in sends if self._watch is None else self._watch.took_in(record, sends):
@@ -396,10 +408,11 @@ class Processor:
             if problem is None:
                 return found
         except (codec.CodecError, AttributeError) as error:
-            if value[:1] == b"\0":
+            if value[:1] == b"\0" or is_unread(record):
                 where = f"{record.topic}/{record.partition}/{record.offset}"
                 raise UndecodableRecord(
-                    f"{where}: {error}. Nothing was skipped: run the version that wrote it"
+                    f"{where}: {error}. Nothing was skipped"
+                    + (": run the version that wrote it" if value[:1] == b"\0" else "")
                 ) from error
             problem = str(error)
         plan = self.workflow.plan

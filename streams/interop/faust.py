@@ -12,7 +12,7 @@ Only this and faust are needed where the app runs; nothing of the engine is impo
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,10 @@ from faust.serializers import codecs
 from faust.types import AgentT, StreamT
 
 from schemas.codec import dumps, loads
+from schemas.sealed import is_sealed
 from streams.errors import NonRetryable, RetryAfter
+from streams.sealing.keyring import Keyring
+from streams.sealing.records import bound, seal
 from topology.naming import control_topic, requests_topic, use_prefix
 
 MAX_MESSAGE = 8_000
@@ -66,33 +69,70 @@ Handler = Callable[[dict[str, Any], Request], Awaitable[dict[str, Any]]]
 
 
 def external_node(
-    app: App, workflow: str, node: str, concurrency: int = 1, topic_prefix: str | None = None
+    app: App,
+    workflow: str,
+    node: str,
+    concurrency: int = 1,
+    topic_prefix: str | None = None,
+    keyring: Keyring | None = None,
 ) -> Callable[[Handler], AgentT[Any]]:
     """Make an async function the external `node` of `workflow`, as an agent of `app`.
 
     It is given what the node sees and the request, and returns the output, a JSON object. What it raises is an error that is
     retried by the node's policy, after `seconds` for `RetryAfter`; `NonRetryable` is not. Offsets are committed once the answer is
     acknowledged, so a request is answered at least once; of several answers the first counts. `topic_prefix` is that of the
-    workers' settings, should they have one.
+    workers' settings, should they have one; `keyring` has their keys where payloads are encrypted (docs/encryption.md).
     """
     if topic_prefix is not None:
         use_prefix(topic_prefix)
-    requests = app.topic(requests_topic(workflow, node), key_serializer="raw", value_serializer=CODEC, allow_empty=True)
-    control = app.topic(control_topic(workflow), key_serializer="raw", value_serializer=CODEC)
+    as_value = CODEC if keyring is None else "raw"
+    asked = requests_topic(workflow, node)
+    requests = app.topic(asked, key_serializer="raw", value_serializer=as_value, allow_empty=True)
+    control = app.topic(control_topic(workflow), key_serializer="raw", value_serializer=as_value)
 
     def register(handler: Handler) -> AgentT[Any]:
         async def answered(stream: StreamT[Any]) -> None:
-            async for body in stream:
+            async for body in _bodies(stream, keyring):
                 request = _request_of(body)
                 if request is None:
                     continue  # none of ours
                 answer = await _answer(handler, body.get("inputs") or {}, request)
-                sent = await control.send(key=request.run_id.encode(), value=answer)
+                key = request.run_id.encode()
+                sent = await control.send(key=key, **_sealed(keyring, control_topic(workflow), key, answer))
                 await sent  # acknowledged, before the request counts as done
 
         return app.agent(requests, name=f"{workflow}.{node}", concurrency=concurrency)(answered)
 
     return register
+
+
+async def _bodies(stream: StreamT[Any], keyring: Keyring | None) -> AsyncIterator[Any]:
+    """Yield what comes, decrypted; what is not for this place is nothing of ours."""
+    if keyring is None:
+        async for body in stream:
+            yield body
+        return
+    async for event in stream.events():
+        yield _opened(keyring, event.message.topic, event.message.key, event.value)
+
+
+def _opened(keyring: Keyring, topic: str, key: bytes | None, value: bytes | None) -> Any:
+    try:
+        plain = keyring.open(value, bound(topic, key), topic) if is_sealed(value) and value is not None else value
+        return loads(plain or b"null")
+    except ValueError:
+        return None
+
+
+def _sealed(keyring: Keyring | None, topic: str, key: bytes, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return value and headers of an answer, encrypted if a key is there to do so."""
+    if keyring is None:
+        return {"value": answer}
+    text = dumps(answer).encode()
+    if keyring.current is None:
+        return {"value": text}
+    value, headers = seal(keyring, topic, key, text, ())
+    return {"value": value, "headers": list(headers)}
 
 
 def _request_of(body: Any) -> Request | None:

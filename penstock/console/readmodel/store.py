@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -31,18 +32,24 @@ class ConsoleInUse(PenstockError):
 
 
 class Store:
-    """The read model's file. One writer at a time, any number of readers beside it."""
+    """The read model's file. One writer at a time, any number of readers beside it.
 
-    def __init__(self, path: Path) -> None:
+    With `in_memory` nothing of it is on a disk, what was there is deleted: where records are encrypted, their fold must not lie about.
+    """
+
+    def __init__(self, path: Path, in_memory: bool = False) -> None:
         self.path = path
         self._lock = _locked(path.with_suffix(".lock"))
-        self.writer = _opened(path)
+        self._at = f"file:/penstock-{secrets.token_hex(8)}?vfs=memdb" if in_memory else str(path)
+        if in_memory:
+            _delete(path)
+        self.writer = _made(_connect(self._at)) if in_memory else _opened(path)
         self.generation = int(self.writer.execute("select value from meta where name = 'generation'").fetchone()[0])
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection that sees one state of the model and cannot change it."""
-        with closing(_connect(self.path)) as connection:
+        with closing(_connect(self._at)) as connection:
             connection.execute("pragma query_only = on")
             connection.execute("begin")
             yield connection
@@ -79,9 +86,17 @@ def _locked(path: Path):  # type: ignore[no-untyped-def]
 def _opened(path: Path) -> sqlite3.Connection:
     """Open the file; one of another version, or none at all, is made anew: it is a fold, nothing is lost."""
     if path.exists() and not _is_current(path):
-        for file in path.parent.glob(f"{path.name}*"):
-            file.unlink()
-    connection = _connect(path)
+        _delete(path)
+    return _made(_connect(path))
+
+
+def _delete(path: Path) -> None:
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+
+
+def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return the connection, with the model's tables there."""
     if connection.execute("pragma user_version").fetchone()[0] != SCHEMA_VERSION:
         connection.execute("pragma journal_mode = wal")
         made = f"insert into meta values ('generation', {int(time.time()) % (1 << GENERATION_BITS)})"  # noqa: S608 - a number
@@ -97,8 +112,11 @@ def _is_current(path: Path) -> bool:
         return False
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, check_same_thread=False)
+def _connect(at: Path | str) -> sqlite3.Connection:
+    in_memory = str(at).startswith("file:")
+    connection = sqlite3.connect(at, timeout=BUSY_MS / 1000, check_same_thread=False, uri=in_memory)
+    if in_memory:
+        connection.execute("pragma temp_store = memory")
     connection.row_factory = sqlite3.Row
     connection.execute("pragma synchronous = normal")  # a crash may take the last batches: they are folded again
     return connection
