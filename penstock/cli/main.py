@@ -21,6 +21,7 @@ from penstock.cli import (
     kafka,
     providers,
     publish,
+    repartition,
     replay,
     review,
     run,
@@ -46,6 +47,7 @@ app.command()(worker.worker)
 app.command()(publish.publish)
 app.command()(consume.consume)
 app.command()(replay.replay)
+app.command()(repartition.repartition)
 app.add_typer(runs.app, name="runs")
 app.command()(cancel.cancel)
 app.command()(providers.providers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupIdNotFound, KafkaError, NonEmptyGroup, UnknownTopicOrPartitionError, for_code
@@ -33,14 +33,20 @@ async def delete_workflow(plan: WorkflowPlan, config: EngineConfig) -> list[str]
     async with connections.admin(config) as admin:
         await _delete_group(admin, plan.id)
         doomed = _doomed(plan, await partition_counts(admin))
-        if doomed:
-            response = await admin.delete_topics(doomed)
-            for name, code in response.topic_error_codes:
-                if code and for_code(code) is not UnknownTopicOrPartitionError:
-                    raise EngineFailure(f"topic {name!r} could not be deleted: {for_code(code).__name__}")
-        await _until_gone(admin, doomed)
+        await delete_topics(admin, doomed)
     await forget(plan, config)
     return doomed
+
+
+async def delete_topics(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    """Delete topics, should they be there, and wait until they are gone."""
+    if not names:
+        return
+    response = await admin.delete_topics(list(names))
+    for name, code in response.topic_error_codes:
+        if code and for_code(code) is not UnknownTopicOrPartitionError:
+            raise EngineFailure(f"topic {name!r} could not be deleted: {for_code(code).__name__}")
+    await _until_gone(admin, names)
 
 
 def _doomed(plan: WorkflowPlan, existing: Iterable[str]) -> list[str]:
@@ -82,7 +88,7 @@ async def _group_error(admin: AIOKafkaAdminClient, group: str) -> type[KafkaErro
     return None if code == 0 or for_code(code) is GroupIdNotFound else for_code(code)
 
 
-async def _until_gone(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+async def _until_gone(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
     try:
         async with asyncio.timeout(GONE_WITHIN_S):
             while True:

@@ -8,7 +8,8 @@ PenstockError
  ├── NoFork            a run that cannot be forked there
  ├── StateGone         a run's rows of an earlier time were compacted away
  ├── WindowGone        a window that is to be replayed is not whole any more
- └── InUse             topics that are to be deleted while a worker consumes them
+ ├── InUse             topics that are to be deleted while a worker consumes them
+ └── NotDrained        a workflow that is to be moved while something of it is under way
 """
 
 from __future__ import annotations
@@ -69,4 +70,11 @@ class InUse(PenstockError):
     """A workflow's consumer group still has members.
 
     Operator action: stop its workers, then repeat.
+    """
+
+
+class NotDrained(PenstockError):
+    """A workflow still has workers, records that were not read, or runs in flight.
+
+    Operator action: let the workers finish, stop them, then repeat.
     """

@@ -45,7 +45,8 @@ def on_redrive(plans: Plans, row: RunRow, record: RedriveRequested, now: int, of
     if record.source == row.opened_by or any(record.source == known.request.source for known in row.redrives):
         return NOTHING  # a repeat of the same command
     meant = record.epoch if record.epoch is not None else _last_opened(row)
-    row = replace(row, redrives=(*row.redrives, QueuedRedrive(record, meant, offset)), seen=offset)
+    opens = offset + row.epochs_from
+    row = replace(row, redrives=(*row.redrives, QueuedRedrive(record, meant, opens)), seen=offset)
     return open_next(plans.current, row, now)
 
 
