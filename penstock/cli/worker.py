@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ import typer
 
 from penstock.cli import collector, logs, loops, models, output, target, workflow_files
 from penstock.cli.errors import BadUsage, say
+from penstock.cli.http import LOCAL, Served, serving
 from penstock.cli.options import AsJson, Bootstrap, Partitions, ResumeFrom
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from streams.engine.config import EngineConfig
     from streams.engine.engine import Engine
     from streams.providers.registry import ProviderRegistry
-    from streams.telemetry.telemetry import Telemetry
     from topology.plan import WorkflowPlan
 
 
@@ -41,8 +41,14 @@ def worker(
     ] = False,
     resume_from: ResumeFrom = None,
     metrics_port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics at 127.0.0.1:PORT/metrics.")
+        int | None, typer.Option(min=1, max=65_535, help="Serve Prometheus metrics at PORT/metrics.")
     ] = None,
+    metrics_host: Annotated[str, typer.Option(metavar="HOST", help="Where metrics are served.")] = LOCAL,
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65_535, help="Serve /livez, /readyz and /healthz at PORT; may be the metrics' port."),
+    ] = None,
+    health_host: Annotated[str, typer.Option(metavar="HOST", help="Where health is served.")] = LOCAL,
     log_format: logs.LogFormat = None,
     log_level: logs.LogLevel = None,
     bootstrap: Bootstrap = None,
@@ -67,7 +73,9 @@ def worker(
     address = target.outside(bootstrap, known) or target.embedded(known)
     config = replace(target.worker_config(address, known, partitions, resume), create_topics=not no_create_topics)
     with _providers(plans, known, local_model) as providers:
-        loops.run(_work(plans, config, providers, as_json, metrics_port))
+        loops.run(
+            _work(plans, config, providers, as_json, Served(metrics_port, metrics_host, health_port, health_host))
+        )
     say("stopped")
 
 
@@ -97,35 +105,31 @@ def _providers(plans: list[WorkflowPlan], known: Settings, local_model: bool) ->
         yield models.configured(known)
 
 
-def _serve(telemetry: Telemetry | None, metrics_port: int | None) -> None:
-    if metrics_port is None or telemetry is None or telemetry.metrics is None:
-        return
-    try:
-        telemetry.metrics.serve(metrics_port)
-    except OSError as error:
-        raise BadUsage(f"--metrics-port {metrics_port}: {error.strerror}") from None
-
-
 async def _work(
     plans: list[WorkflowPlan],
     config: EngineConfig,
     providers: ProviderRegistry,
     as_json: bool,
-    metrics_port: int | None,
+    served: Served,
 ) -> None:
     from streams.bootstrap import engine_of
     from streams.engine.drift import warn_of_drift
+    from streams.engine.health import Health
     from streams.engine.provider_states import ProviderStates
     from streams.engine.retention import warn_of_retention
     from streams.nodes import Resources
     from streams.telemetry.environment import from_environment
 
-    telemetry = from_environment(serves_metrics=metrics_port is not None)
+    telemetry = from_environment(serves_metrics=served.metrics_port is not None)
     resources = Resources(providers, telemetry=telemetry)
+    health = Health()
+    stack = ExitStack()
     try:
-        _serve(telemetry, metrics_port)
+        stack.enter_context(serving(served, health, telemetry))
         engines = [engine_of(plan, resources, config) for plan in plans]
         _stop_on_signal(engines)
+        health.watch({plan.id: engine for plan, engine in zip(plans, engines, strict=True)})
+        beating = asyncio.create_task(health.beat())
         counts = [await engine.prepare() for engine in engines]
         for plan in plans:
             await warn_of_retention(plan, config)
@@ -137,7 +141,7 @@ async def _work(
         for gate in providers.gates:
             gate.listeners.append(states.on_change)
         beside = [asyncio.create_task(_say_ready(e, n, as_json)) for e, n in zip(engines, counts, strict=True)]
-        beside.append(asyncio.create_task(states.run()))
+        beside += [asyncio.create_task(states.run()), beating]
         try:
             await _run_all(engines)
         finally:
@@ -146,6 +150,7 @@ async def _work(
             await asyncio.wait(beside)
     finally:
         await resources.aclose()
+        stack.close()
 
 
 def _stop_on_signal(engines: list[Engine]) -> None:

@@ -61,6 +61,9 @@ log = structlog.get_logger(__name__)
 IDLE_MS = 100
 """How long a fetch waits when nothing is due; a record that arrives ends it at once."""
 
+STUCK_S = 30.0
+"""A turn that takes longer waits for something that does not come."""
+
 SWEEP_MS = 5_000
 """How often it looks for overdue attempts and foreign writes."""
 
@@ -106,6 +109,7 @@ class Engine:
         self._co_partitioned = frozenset(topic.name for topic in plan.topics if topic.purpose in CO_PARTITIONED)
         self._partitions: int | None = None
         self._paused = False
+        self._built = False
         self._following: asyncio.Task[None] | None = None
         self._next_sweep = 0
         self._awake_at = time.monotonic()
@@ -113,6 +117,23 @@ class Engine:
     def stop(self) -> None:
         """Ask for a drain: nothing new is launched, what is in flight ends and is published, offsets are committed."""
         self._stopping.set()
+
+    def why_not_ready(self) -> str | None:
+        """Say what it is waiting for, None if it works; for another thread, too: it looks and changes nothing."""
+        if self._stopping.is_set():
+            return "draining"
+        if not self._built:
+            return "starting: its topics and versions are looked at"
+        if self._takeover.restoring:
+            return "its partitions are taken over: their tables are restored"
+        if self._membership.pending:
+            return "a rebalance: its partitions are being assigned"
+        if behind := self._takeover.behind:
+            return f"catching up: partitions {behind} still read what was there when they were taken over"
+        if not self.ready.is_set():
+            return "joining the group: no partition was assigned yet"
+        still = time.monotonic() - self._awake_at
+        return None if still < STUCK_S else f"its batch loop has not turned for {still:.0f} s: is the broker away?"
 
     async def prepare(self) -> int:
         """Record the workflow's version and create what topics are missing; return the partition count. `run` does it, too.
@@ -220,6 +241,7 @@ class Engine:
 
             stands = Stands(plan, self._tables, self._consumer, self._membership, self._watch.metrics)
             stack.push_async_callback(_end, asyncio.create_task(stands.look()))
+        self._built = True
 
     async def _follow_days(self, stack: AsyncExitStack, partitions: int) -> Elsewhere:
         """Return what says how much other workers have spent today; only a daily budget needs to know."""

@@ -37,6 +37,7 @@ class Takeover:
         self._distrusted = False
         self.dropped: set[int] = set()
         """The partitions that the last takeover gave up."""
+        self.restoring = False
 
     def caught_up(self, partition: int) -> bool:
         """Say whether everything that stood in the partition's topics at the takeover has been read."""
@@ -51,8 +52,20 @@ class Takeover:
         """Say whether every partition is taken over and caught up."""
         return not self._membership.pending and not self._behind
 
+    @property
+    def behind(self) -> list[int]:
+        """Return the partitions that still read what was there at the takeover."""
+        return sorted(self._behind)
+
     async def run(self) -> set[int]:
         """Take over what is assigned now and return the partitions that were restored; a rebalance makes it pending again."""
+        self.restoring = True
+        try:
+            return await self._run()
+        finally:
+            self.restoring = False
+
+    async def _run(self) -> set[int]:
         self._membership.pending = False
         mine = self._membership.partitions(self.topics)
         self.dropped = self._tables.partitions() - mine

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from streams.core.breaker import BreakerState
 from streams.core.outcome import Usage
 from streams.providers.gate import BreakerChange
+from streams.telemetry.http import App
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -107,9 +108,10 @@ class Metrics:
             self._call_tokens.labels("chat", provider, model, "input").observe(usage.prompt_tokens)
             self._call_tokens.labels("chat", provider, model, "output").observe(usage.completion_tokens)
 
-    def serve(self, port: int, host: str = "127.0.0.1") -> None:
-        """Serve them at `/metrics`, in a thread; OSError if the port is taken."""
-        start_http_server(port, addr=host, registry=self.registry)
+    def routes(self) -> dict[str, App]:
+        """Return what serves them at `/metrics`."""
+        app: App = make_wsgi_app(self.registry)
+        return {"/metrics": app, "/": app}
 
     def _counter(self, name: str, text: str, *labels: str) -> Labelled[Counter]:
         return Labelled(Counter(name, text, labels, registry=self.registry))
