@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-browser lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table clean
+.PHONY: help install demo test test-browser lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,13 @@ $(VENV)/.browser: $(STAMP)
 test-browser: $(VENV)/.browser ## Run the console's tests in a real browser (chromium, installed with apt where that is allowed); pictures in .penstock/screenshots
 	@PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" tests/browser/chromium.sh
 	PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
+
+$(VENV)/.docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs ## Build the documentation as a site into site/ (open site/index.html); a broken link fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -100,4 +107,4 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv, the embedded Kafka with its data, and caches
-	rm -rf $(VENV) .penstock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .penstock .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

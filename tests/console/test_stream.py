@@ -18,6 +18,12 @@ STREAMED = """workflow:
   nodes:
     - {{id: say, type: llm, model: m, prompt_template: p.j2, stream: true, timeout_ms: 60000}}
 """
+BEHIND = """workflow:
+  id: {id}
+  nodes:
+    - {{id: add, type: function, handler: "nodes.py:add"}}
+    - {{id: behind, type: function, handler: "nodes.py:wait", background: true, dependencies: [add]}}
+"""
 CUTS = 20
 
 
@@ -128,6 +134,21 @@ def test_a_text_begins_anew_when_the_worker_is_killed(cli: Cli) -> None:
     follow(console, run_id, heard)
     assert heard.done is not None
     assert heard.texts["say"] == heard.done["outputs"]["say"]["text"]
+    console.end()
+
+
+def test_a_stream_ends_though_nodes_go_on_behind_the_result(cli: Cli) -> None:
+    workflow, file = write_workflow(cli.folder, BEHIND)
+    cli.worker(file)
+    console = Console.start(cli)
+    run_id = console.start_run(workflow, {"n": 1, "seconds": 1})
+    heard = Heard()
+    while ("behind", "success") not in heard.nodes:  # the server ends the stream at the result, which may come before
+        heard = Heard()
+        follow(console, run_id, heard)
+    assert heard.done is not None
+    again = console.http.get(f"/v1/runs/{run_id}/stream", headers={"Last-Event-ID": str(heard.last)})
+    assert again.status_code == 204
     console.end()
 
 

@@ -106,7 +106,7 @@ async def _told(
             data = one.data if one.event == "node" else await _end(console, state, one)
             at.told = one.n
             yield event(one.event, data, at.id)
-        if ahead and ahead[-1].event == "done":
+        if ahead and await console.ask(partial(_is_over, state=state, told=at.told)):
             return
         async for offset, delta in tail.until(listener.news, LOOK_EVERY_S):
             at.offset = offset + 1
@@ -143,6 +143,13 @@ def _ahead(db: Any, state: RunState, told: int) -> Sequence[Ahead]:
         return []
     nodes = _nodes(db, workflow, run_id)
     return [Ahead(row["n"], row["event"], _data(row, nodes)) for row in rows]
+
+
+def _is_over(db: Any, state: RunState, told: int) -> bool:
+    """Say whether the end of the last epoch was told; nodes in the background may go on behind it."""
+    asked = "select max(epoch), max(case when event = 'done' and n <= ? then epoch end) from events where workflow = ? and run_id = ?"
+    last, ended = db.execute(asked, (told, state.workflow.id, state.row.run_id)).fetchone()
+    return bool(last == ended)
 
 
 def _nodes(db: Any, workflow: str, run_id: str) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""The pages of the reference, each made from the model that the code itself uses: they cannot fall behind it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.cli import get_docs_for_click
+
+from docsite import tables
+from penstock import settings
+from penstock.cli.main import app
+from streams.audit.codes import CODES
+from streams.telemetry.metrics import Metrics
+from topology.spec import KINDS, WorkflowFile
+
+ROOT = Path(__file__).parents[1]
+COUNTER = "counter"
+
+
+def workflow() -> str:
+    """Return every key of the workflow file."""
+    schema = WorkflowFile.model_json_schema()
+    known = schema["$defs"]
+    kinds = [kind.__name__ for kind in KINDS.values()]
+    rest = sorted(set(known) - {"WorkflowSpec", *kinds})
+    parts = [
+        "# Workflow file\n",
+        "Made from `topology/spec.py`. For editors: [workflow-schema.json](../workflow-schema.json), a JSON Schema. "
+        "An unknown key is an error, with file, line and column; paths are relative to the file. The file has one key, `workflow`:\n",
+        tables.keys(known["WorkflowSpec"], known),
+    ]
+    for name in (*kinds, *rest):
+        parts += [f"## {tables.heading(name)}\n", f"{_first(known[name])}\n", tables.keys(known[name], known)]
+    return "\n".join(parts)
+
+
+def command_line() -> str:
+    """Return every command with its options, as typer itself writes them."""
+    command = typer.main.get_command(app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="penstock", title="Command line")
+    return html.unescape(text).replace("```console", "```text")
+
+
+def configuration() -> str:
+    """Return every setting: its variable, its key in the file, what it does."""
+    schema = settings.Settings.model_json_schema(by_alias=False)
+    known = schema.get("$defs", {})
+    rows = [
+        (_variable(name), "" if _secret(key) or name in _ENVIRONMENT_ONLY else f"`{name}`", *_told(name, key, known))
+        for name, key in schema["properties"].items()
+        if name != "config_file"
+    ]
+    parts = [
+        "# Settings\n",
+        "Made from `penstock/settings.py`. The environment wins over `penstock.toml` in the current folder (or the file that "
+        "`PENSTOCK_CONFIG` names). Secrets are never written in the file.\n",
+        tables.table(("variable", "key in the file", "type", "default", ""), rows),
+    ]
+    for name in sorted(known):
+        if "properties" in known[name]:
+            parts += [f"## {tables.heading(name)}\n", f"{_first(known[name])}\n", tables.keys(known[name], known)]
+    return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Return every metric of a worker."""
+    rows = [
+        (f"`{family.name}{'_total' if family.type == COUNTER else ''}`", family.type, family.documentation)
+        for family in sorted(_families(), key=lambda family: str(family.name))
+    ]
+    return (
+        "# Metrics\n\nMade from `streams/telemetry/metrics.py`. What the labels are, and how to get at them: "
+        "[observability](../observability.md#metrics).\n\n" + tables.table(("metric", "type", ""), rows)
+    )
+
+
+def audit_codes() -> str:
+    """Return every code that `penstock audit run` may name."""
+    rows = [(f"`{code}`", meaning) for code, meaning in CODES.items()]
+    return (
+        "# Audit codes\n\nMade from `streams/audit/codes.py`: what `penstock audit run` names when an invariant does not hold. "
+        "They are stable: scripts and dashboards may count them.\n\n" + tables.table(("code", "what is wrong"), rows)
+    )
+
+
+def decisions() -> str:
+    """Return the list of decision records."""
+    lines = []
+    for file in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        number, _, title = file.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ").partition(" ")
+        lines.append(f"- [{number.strip(':.')}]({file.name}) {title}")
+    return "# Decisions\n\nWhat was decided, why, and what it costs; ten lines each.\n\n" + "\n".join(lines) + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/workflow.md": workflow,
+    "reference/cli.md": command_line,
+    "reference/settings.md": configuration,
+    "reference/metrics.md": metrics,
+    "reference/audit-codes.md": audit_codes,
+    "adr/index.md": decisions,
+}
+"""Where each is on the site."""
+
+_ENVIRONMENT_ONLY = frozenset({"openai_base_url"})
+
+
+def _first(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("description", "")).split("\n\n")[0]
+
+
+def _variable(name: str) -> str:
+    if name == "providers":
+        return ""
+    alias = settings.Settings.model_fields[name].validation_alias
+    return f"`{alias or 'PENSTOCK_' + name.upper()}`"
+
+
+def _secret(key: Mapping[str, Any]) -> bool:
+    return any(option.get("format") == "password" for option in (key, *key.get("anyOf", ())))
+
+
+def _told(name: str, key: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[str, str, str]:
+    kind = "secret" if _secret(key) else tables.kind_of(key, known)
+    return kind, tables.default_of(name, key, ()), tables.said_of(key, known)
+
+
+def _families() -> Iterable[Any]:
+    """Yield what a worker's endpoint has before its first record, but for what Python itself tells."""
+    return list(Metrics().registry.collect())

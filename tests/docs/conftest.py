@@ -1,0 +1,98 @@
+"""What a page needs: a folder like a clone of the repository, a provider of models, a Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from penstock import devkafka
+from penstock.client.deleting import delete_workflow
+from penstock.devkafka import ports
+from streams.engine.config import EngineConfig
+from tests.docs.pages import ROOT
+from tests.docs.shell import Shell
+from tests.otlp_receiver import Receiver
+from topology.load import load_workflow
+from topology.plan import WorkflowPlan
+
+ANSWERS = {
+    "rules": [
+        {"contains": "What does the customer want", "answer": {"label": "refund"}},
+    ]
+}
+"""What the examples' models say where a page goes on from it; all else is any answer that fits the schema."""
+COPIED = ("workflows",)
+LINKED = ("Makefile", "benchmarks", "constraints.txt", "pyproject.toml", "README.md", "docs")
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server that speaks the OpenAI protocol; its address."""
+    config = tmp_path_factory.mktemp("provider") / "answers.json"
+    config.write_text(json.dumps(ANSWERS))
+    command = [sys.executable, "-m", "benchmarks.provider", "--config", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["base_url"]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder in which the commands of a clone work; what they write stays in it."""
+    for name in COPIED:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".penstock"))
+    for name in LINKED:
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
+
+
+@pytest.fixture
+def environment(clone: Path, provider: str) -> dict[str, str]:
+    """Nobody's settings, and a provider."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "PENSTOCK_", "OTEL_"))}
+    return kept | {
+        "PATH": f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}",
+        "OPENAI_BASE_URL": provider,
+        "OPENAI_API_KEY": "a-key-for-tests",
+        "PENSTOCK_KAFKA_DIST": os.environ["PENSTOCK_KAFKA_DIST"],
+        "PENSTOCK_CONSOLE_TOKEN": "a-token-for-tests",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture
+def shared_kafka(broker: devkafka.Broker, clone: Path, environment: dict[str, str]) -> Iterator[Shell]:
+    """A terminal on the session's Kafka, with a collector of spans; the examples' topics are gone afterwards: other pages use the same names."""
+    environment |= {"PENSTOCK_BOOTSTRAP": broker.bootstrap, "PENSTOCK_HOME": str(broker.home)}
+    places = {"127.0.0.1:9092": broker.bootstrap, "9464": str(ports.any_free())}
+    with closing(Receiver()) as collector, closing(Shell(clone, environment, places)) as shell:
+        shell.places["http://127.0.0.1:4318"] = collector.endpoint
+        yield shell
+    plans = [load_workflow(file).plan for file in clone.rglob("*.yaml")]
+    asyncio.run(_forget([plan for plan in plans if plan is not None], EngineConfig(broker.bootstrap)))
+
+
+@pytest.fixture
+def own_kafka(clone: Path, environment: dict[str, str]) -> Iterator[Shell]:
+    """A terminal without any Kafka; what the page starts is stopped."""
+    with closing(Shell(clone, environment, {})) as shell:
+        yield shell
+    devkafka.stop(clone / ".penstock")
+
+
+async def _forget(plans: list[WorkflowPlan], config: EngineConfig) -> None:
+    for plan in plans:
+        await delete_workflow(plan, config)
