@@ -59,6 +59,8 @@ def configuration() -> str:
         "Made from `penstock/settings.py`. The environment wins over `penstock.toml` in the current folder (or the file that "
         "`PENSTOCK_CONFIG` names). Secrets are never written in the file.\n",
         tables.table(("variable", "key in the file", "type", "default", ""), rows),
+        "Further variables, which the file does not know:\n",
+        tables.table(("variable", ""), [*OTHER_VARIABLES.items(), *_of_options()]),
     ]
     for name in sorted(known):
         if "properties" in known[name]:
@@ -109,12 +111,39 @@ PAGES: Mapping[str, Callable[[], str]] = {
 _ENVIRONMENT_ONLY = frozenset({"openai_base_url"})
 
 
+OTHER_VARIABLES: Mapping[str, str] = {
+    "`PENSTOCK_CONFIG`": "The settings file, instead of `penstock.toml` in the current folder.",
+    "`OTEL_*`": "Where traces and metrics go: [observability](../observability.md).",
+    "`TRACEPARENT`": "The span that commands go on from, where they are given no `--traceparent`.",
+    "`PENSTOCK_KAFKA_DIST`": "Folder of the embedded Kafka's jars; several homes may share it.",
+    "`PENSTOCK_KAFKA_HEAP`": "Heap of the embedded Kafka, such as `512m`.",
+    "`PENSTOCK_MAVEN_REPOSITORY`": "Where its jars come from, instead of Maven Central.",
+}
+
+
+def _of_options() -> Iterable[tuple[str, str]]:
+    """Yield the variables that stand for an option of the command line, with its help."""
+    found = {
+        parameter.envvar: f"`{parameter.opts[0]}`: {parameter.help}"
+        for command in _commands(typer.main.get_command(app))
+        for parameter in command.params
+        if isinstance(parameter.envvar, str) and parameter.envvar.startswith("PENSTOCK_")
+    }
+    return ((f"`{name}`", text) for name, text in sorted(found.items()))
+
+
+def _commands(command: Any) -> Iterable[Any]:
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from _commands(inner)
+
+
 def _first(schema: Mapping[str, Any]) -> str:
     return str(schema.get("description", "")).split("\n\n")[0]
 
 
 def _variable(name: str) -> str:
-    if name == "providers":
+    if name in settings._FILE_ONLY:  # noqa: SLF001 - the reference tells what the code does
         return ""
     alias = settings.Settings.model_fields[name].validation_alias
     return f"`{alias or 'PENSTOCK_' + name.upper()}`"

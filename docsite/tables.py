@@ -11,7 +11,6 @@ BOUNDS = (
     ("exclusiveMinimum", "more than {}"),
     ("maximum", "at most {}"),
     ("exclusiveMaximum", "less than {}"),
-    ("minLength", "at least {} character(s)"),
     ("maxLength", "at most {} characters"),
     ("minItems", "at least {}"),
     ("maxItems", "at most {} of them"),
@@ -64,7 +63,7 @@ def default_of(name: str, key: Schema, required: Sequence[str]) -> str:
     if name in required:
         return "**required**"
     value = key.get("default")
-    if value is None:
+    if value in (None, ""):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 

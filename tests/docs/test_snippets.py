@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,8 +81,16 @@ def documents(block: Block) -> Iterator[str]:
 
 @pytest.mark.parametrize(("page", "block"), of("toml"))
 def test_settings_are_settings(page: Path, block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "penstock.toml").write_text(block.text, encoding="utf-8")
+    text = re.sub(r'"(/[^"]+)"', lambda path: f'"{_there(tmp_path, path[1])}"', block.text)
+    (tmp_path / "penstock.toml").write_text(text, encoding="utf-8")
     for provider in tomllib.loads(block.text).get("providers", {}).values():
         monkeypatch.setenv(provider.get("api_key_env", "NO_KEY"), "a-key")
     monkeypatch.delenv("PENSTOCK_CONFIG", raising=False)
     settings.load(tmp_path)
+
+
+def _there(folder: Path, path: str) -> Path:
+    """Return a file of `folder` that stands for one that a snippet names."""
+    file = folder / path.strip("/").replace("/", "-")
+    file.write_text("text\n", encoding="utf-8")
+    return file
