@@ -106,7 +106,8 @@ async def _told(
             data = one.data if one.event == "node" else await _end(console, state, one)
             at.told = one.n
             yield event(one.event, data, at.id)
-        if ahead and await console.ask(partial(_is_over, state=state, told=at.told)):
+        over: bool = bool(ahead) and await console.ask(partial(_is_over, state=state, told=at.told))
+        if over:
             return
         async for offset, delta in tail.until(listener.news, LOOK_EVERY_S):
             at.offset = offset + 1
