@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from docsite import reference
 from penstock import settings
 from penstock.cli.main import app
+from tests.docs.pages import ROOT
 from topology.spec import KINDS, BatchSpec, BudgetSpec, ReviewSpec, RuleSpec, WorkflowSpec
 
 SPECS: tuple[type[BaseModel], ...] = (WorkflowSpec, *KINDS.values(), BudgetSpec, BatchSpec, RuleSpec, ReviewSpec)
@@ -48,3 +50,14 @@ def commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     yield path, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(f"{path} {name}", inner)
+
+
+def test_every_kind_of_error_is_explained() -> None:
+    made = re.compile(
+        r"(?:NodeError|ErrorInfo|Poison)\(\s*\"([a-z_]+)\"|^[A-Z_]*KIND[A-Z_]* = \"([a-z_]+)\"", re.MULTILINE
+    )
+    files = (ROOT / "streams").rglob("*.py")
+    kinds = {found[1] or found[2] for file in files for found in made.finditer(file.read_text(encoding="utf-8"))}
+    page = (ROOT / "docs" / "writing-a-workflow.md").read_text(encoding="utf-8")
+    assert "timeout" in kinds
+    assert {kind for kind in kinds if f"`{kind}`" not in page} == set()
