@@ -635,6 +635,7 @@ class RunRow:
     `redrives` wait for the epoch's end, encoded with the epoch each may open; `opening` is one that was sent and not read back.
     `seen` is the offset in `{wf}.run` up to which starts and redrives are known to the row: a crash has them read again.
     `epochs_from` is added to an offset there to get the epoch it opens: the run was moved to other partitions, and offsets began anew.
+    `reused` are the nodes whose ends were copied from another run.
     """
 
     run_id: str
@@ -656,6 +657,7 @@ class RunRow:
     opened_by: Position | None = None
     seen: int | None = None
     epochs_from: int = 0
+    reused: tuple[str, ...] = ()
 
 
 @quick

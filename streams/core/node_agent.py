@@ -78,6 +78,11 @@ def relaunch(node: CompiledNode, row: NodeRow, moment: Moment, ledger: Ledger | 
     return node_attempts.relaunch(Context(node, moment, ledger), row)
 
 
+def decide_ready(node: CompiledNode, row: NodeRow, moment: Moment, ledger: Ledger | None = None) -> Transition:
+    """Return what follows for a node that every source has ended for, as their rows tell."""
+    return resolve(Context(node, moment, ledger), row)
+
+
 def decide_own(context: Context, row: NodeRow, record: NodeRecord) -> Transition:
     """Return what follows for a row from a record of its own in its epoch; an item has no other."""
     return _settle_then_decide(context, row, record)
@@ -205,7 +210,7 @@ def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
         kept=context.node.plan.id in record.reused,
     )
     if context.node.plan.reads_input:
-        row = _gather(row, INPUT, Gathered("success", record.input))
+        row = gathered_into(row, INPUT, Gathered("success", record.input))
     return resolve(context, row)
 
 
@@ -215,7 +220,7 @@ def _on_source(context: Context, row: NodeRow, record: Terminal) -> Transition:
     plan = context.node.plan
     output = record.output if isinstance(record, Succeeded) and record.node in plan.reads else None
     got = Gathered(STATUS_OF[type(record)], output, _stopped(record), _made_by(context, record))
-    return resolve(context, _gather(row, record.node, got))
+    return resolve(context, gathered_into(row, record.node, got))
 
 
 def _made_by(context: Context, record: Terminal) -> Provenance | None:
@@ -235,7 +240,7 @@ def _stopped(record: Terminal) -> bool:
             return False
 
 
-def _gather(row: NodeRow, name: str, got: Gathered) -> NodeRow:
+def gathered_into(row: NodeRow, name: str, got: Gathered) -> NodeRow:
     """Add one source; what would make the row too large to be written is left out, and the node fails for it once ready."""
     size = sum(size_of(known.output) for known in row.gathered.values()) + size_of(got.output)
     if size > MAX_ROW_BYTES:

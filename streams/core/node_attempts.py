@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.quick import replace
+from schemas.quick import quick, replace
 from schemas.records import (
     AttemptDeferred,
     AttemptDue,
@@ -33,6 +33,7 @@ OWN_FAULTS = frozenset({"template", "internal", "too_large"})
 DEADLINE = "deadline"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """The model that is asked, and the ledger with the call reserved."""

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from schemas.quick import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as the provider counted them."""
@@ -23,6 +26,7 @@ class Usage:
         return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NodeError:
     """Why an attempt failed. `message` and `traceback` hold no secret; `retry_after_ms` is the provider's wish."""
@@ -34,6 +38,7 @@ class NodeError:
     traceback: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Done:
     """The node succeeded with `output`, a JSON object.
@@ -57,6 +62,7 @@ class Done:
     """No call was made: it is an answer of before."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The attempt failed; what it used is paid all the same. `metered` False: it may have used anything up to its bound."""
@@ -75,6 +81,7 @@ class Failed:
 DeferralReason = Literal["breaker_open", "rate_limited"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """The provider is not to be called now: the attempt is made at `until_ms` (epoch ms), and none was burnt."""
@@ -88,6 +95,7 @@ class Deferred:
 Outcome = Done | Failed | Deferred
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class NodeInput:
     """One attempt's view of the world: `inputs` maps "input" and ancestors' ids to JSON values (None: no output)."""

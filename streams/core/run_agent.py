@@ -155,6 +155,7 @@ def _on_started(plans: Plans, row: RunRow, record: Started, offset: int) -> Tran
         started_at=record.started_at,
         traceparent=record.traceparent,
         seen=offset,
+        reused=record.reused,
     )
     timers = deadline_timer(plans.of(row), row, record.started_at)
     return then(Transition(timers=timers), _finish_if_done(plans, row, 0))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from schemas.codec import decode
-from schemas.quick import replace
+from schemas.quick import quick, replace
 from schemas.records import EpochOpened, NodeOutcome, QueuedRedrive, RedriveRequested, Refused, RunRow
 from streams.core.submissions import EXPIRED, submitted
 from streams.core.timer_agent import deadline_timer
@@ -19,6 +19,7 @@ from streams.core.transition import NOTHING, Send, Transition, send, then
 from topology.plan import WorkflowPlan
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Plans:
     """The version that new epochs begin with, and those that runs in flight began with, by hash."""

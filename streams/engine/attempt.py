@@ -72,31 +72,45 @@ def _deferred(plan: NodePlan, row: NodeRow, outcome: Deferred, now: int) -> Atte
 
 def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, ended: int) -> Succeeded | AttemptFailed:
     outcome, output = _output_of(outcome)
-    same = {
-        "run_id": row.run_id,
-        "node": plan.id,
-        "epoch": row.epoch,
-        "seq": row.seq,
-        "attempt": row.attempt,
-        "spent": Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd),
-        "model": cut(outcome.model, MAX_KEY),
-        "started_at": began,
-        "finished_at": ended,
-        "launch": row.launch,
-        "metered": outcome.metered,
-        "raw": cut(outcome.raw, MAX_RAW),
-        "prompt_hash": outcome.prompt_hash,
-    }
+    spent = Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd)
+    model, raw = cut(outcome.model, MAX_KEY), cut(outcome.raw, MAX_RAW)
     if isinstance(outcome, Done):
         return Succeeded(
-            output=output,
+            row.run_id,
+            plan.id,
+            row.epoch,
+            row.seq,
+            row.attempt,
+            output,
+            spent,
+            model,
+            began,
+            ended,
+            row.launch,
+            metered=outcome.metered,
+            raw=raw,
+            prompt_hash=outcome.prompt_hash,
             first_token_ms=outcome.first_token_ms,
             request_hash=outcome.request_hash,
             reused=outcome.reused,
-            **same,  # type: ignore[arg-type]
         )
-    doubtful = None if outcome.output is None else _written(outcome.output)
-    return AttemptFailed(error=_error_of(outcome.error), output=doubtful, **same)  # type: ignore[arg-type]
+    return AttemptFailed(
+        row.run_id,
+        plan.id,
+        row.epoch,
+        row.seq,
+        row.attempt,
+        _error_of(outcome.error),
+        spent,
+        model,
+        raw,
+        began,
+        ended,
+        row.launch,
+        metered=outcome.metered,
+        prompt_hash=outcome.prompt_hash,
+        output=None if outcome.output is None else _written(outcome.output),
+    )
 
 
 def _written(output: Mapping[str, Any]) -> Json | None:

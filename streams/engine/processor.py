@@ -37,6 +37,7 @@ from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
 from streams.core.versions import Versions
+from streams.core.waiting import Waiting
 from streams.engine.items import CompiledItems, Rows
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
@@ -57,6 +58,8 @@ PartitionOf = Callable[[bytes], int]
 RUN_RECORDS = get_args(RunRecord)
 NODE_RECORDS = get_args(NodeRecord)
 LEASE_RECORDS = (LeaseRequested, LeaseReturned)
+TOLD_TO_NODES = (Started, EpochOpened, *node_agent.ACTED_ON)
+"""What nodes' agents act on; the rest is the run agent's alone."""
 
 Elsewhere = Callable[[str], Cost]
 """What partitions of other workers have spent on a day."""
@@ -109,6 +112,8 @@ class Processor:
         self._journal = {node.id: node.topic for node in plan.nodes}
         self._node_of = {node.topic: node.id for node in plan.nodes}
         self._rows = Rows(plan, tables, self._versions)
+        self._waiting = Waiting(plan)
+        self._tables_of = {node.id: node.table for node in plan.nodes}
         self._compiled = CompiledItems(workflow)
         self._lowest: dict[tuple[str, str, int], int] = {}
         """Items that have not ended, by node, run and epoch: below them all have. A hint; without it they are looked through."""
@@ -175,7 +180,8 @@ class Processor:
         for node in self.workflow.nodes.values():
             for topic in (plan.topic("run"), node.plan.topic, *(self._journal[s] for s in node.plan.sources)):
                 readers[topic].append(node)
-        return {topic: tuple(nodes) for topic, nodes in readers.items()}
+        # Its owner reads a journal first: the others go by its row.
+        return {t: tuple(sorted(nodes, key=lambda node: node.plan.topic != t)) for t, nodes in readers.items()}
 
     def _on_input(self, record: Inbound) -> None:
         self._take_in(record, (intake.admit(self._versions.current, record, self._moment()),))
@@ -224,13 +230,48 @@ class Processor:
         if run_row is not None and run_row.retired:
             self._give_up(entry, partition, moment)
             return  # its nodes' rows were dropped: a late record must not bring one back
+        if not isinstance(entry, TOLD_TO_NODES):
+            return
         for node in self._readers[record.topic]:
             row = cast("NodeRow | None", self.tables.get(node.plan.table, partition, key))
-            ledger = self._ledger(node, partition, key, _version_of(entry, row))
-            transition = node_agent.decide(node, row, entry, moment, ledger)
-            self._note_node(node, partition, key, transition)
-            if node.plan.for_each is not None and node.plan.lease is not None:
-                self._withdraw_items(node, partition, row, transition, moment)
+            if row is None and node.plan.id in self._waiting.nodes:
+                self._on_waiting(node, run_row, entry, partition, moment)
+            else:
+                self._decide(node, row, entry, partition, moment)
+
+    def _decide(
+        self, node: CompiledNode, row: NodeRow | None, entry: RunRecord | NodeRecord, partition: int, moment: Moment
+    ) -> None:
+        ledger = self._ledger(node, partition, entry.run_id, _version_of(entry, row))
+        transition = node_agent.decide(node, row, entry, moment, ledger)
+        self._note_node(node, partition, entry.run_id, transition)
+        if node.plan.for_each is not None and node.plan.lease is not None:
+            self._withdraw_items(node, partition, row, transition, moment)
+
+    def _on_waiting(
+        self, node: CompiledNode, run: RunRow | None, entry: RunRecord | NodeRecord, partition: int, moment: Moment
+    ) -> None:
+        """Have a node without a row decide; while the rows of its run and its sources say all there is to say, it stays without."""
+        if isinstance(entry, Started):
+            return
+        if run is None or run.source is None:
+            self._decide(node, None, entry, partition, moment)  # before the run's start: no row tells it
+            return
+        row_of = partial(self._row_of, partition, entry.run_id)
+        source = None if isinstance(entry, EpochOpened) or entry.node == node.plan.id else row_of(entry.node)
+        succeeded = source is not None and source.status == "success" and entry.epoch == 0
+        if succeeded and not self._waiting.ended(node, row_of):
+            return
+        compiled = node.at(run.plan_hash)
+        row = self._waiting.row(compiled, run, row_of)
+        if row is not None and succeeded:
+            ledger = self._ledger(compiled, partition, entry.run_id, run.plan_hash)
+            self._note_node(node, partition, entry.run_id, node_agent.decide_ready(compiled, row, moment, ledger))
+        else:
+            self._decide(node, row, entry, partition, moment)
+
+    def _row_of(self, partition: int, run_id: str, node: str) -> NodeRow | None:
+        return cast("NodeRow | None", self.tables.get(self._tables_of[node], partition, run_id))
 
     def _on_item(self, entry: NodeRecord, record: Inbound) -> None:
         """Handle a record of an item of a `for_each` node, and its parent's end if that was the last of them."""

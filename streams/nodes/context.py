@@ -11,6 +11,7 @@ from opentelemetry.trace import Tracer, get_tracer
 from structlog.typing import FilteringBoundLogger
 
 from schemas.headers import TRACEPARENT
+from schemas.quick import quick
 from streams.core.outcome import NodeInput
 from streams.telemetry.log_context import trace_id_of
 from topology.items import base_of
@@ -24,6 +25,33 @@ def _tracer() -> Tracer:
     return get_tracer(TRACER)
 
 
+class _GivenUp:
+    """An event that few look at and hardly any waits for: a `threading.Event` is made for the first who does."""
+
+    __slots__ = ("_event", "_set")
+    _making = threading.Lock()
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: threading.Event | None = None
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        with self._making:
+            event = self._event = self._event or threading.Event()
+        if self._set:  # perhaps before there was an event to be set
+            return True
+        return event.wait(seconds)
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
     """Identity of an attempt, a logger that carries it, a tracer, and whether it has been given up.
@@ -40,7 +68,7 @@ class HandlerContext:
     idempotency_key: str | None
     _bind: Callable[[], FilteringBoundLogger] = field(repr=False, compare=False)
     tracer: Tracer = field(default_factory=_tracer, repr=False, compare=False)
-    _given_up: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    _given_up: _GivenUp = field(default_factory=lambda: _GivenUp(), repr=False, compare=False)
 
     @property
     def logger(self) -> FilteringBoundLogger:

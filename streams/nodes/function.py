@@ -8,7 +8,7 @@ from typing import Any
 
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.nodes.context import context_of
-from streams.nodes.handler_call import Raised, call_handler, private_copy
+from streams.nodes.handler_call import Raised, call_handler
 from streams.nodes.handler_failures import failure_of
 from streams.nodes.handler_loader import Handler, load_handler
 from streams.nodes.json_output import NotJson, json_object
@@ -41,9 +41,8 @@ class FunctionNode:
 
 
 def inputs_for(node: NodePlan, node_input: NodeInput) -> dict[str, Any]:
-    """Return what the handler gets, as its own: every ancestor is there, None if it has no output."""
-    copy: dict[str, Any] = private_copy({**dict.fromkeys((INPUT, *node.reads)), **node_input.inputs})
-    return copy
+    """Return what the handler gets: every ancestor is there, None if it has no output. Each attempt has values of its own."""
+    return {**dict.fromkeys((INPUT, *node.reads)), **node_input.inputs}
 
 
 def outcome_of(returned: Any, handler: Handler, secrets: Iterable[str]) -> Done | Failed:

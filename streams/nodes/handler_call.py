@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -61,12 +61,3 @@ async def _checked(convert: Convert, returned: Awaitable[Any]) -> Any:
         return Raised(error)  # something the handler awaited was cancelled, not this attempt
     except BaseException as error:
         return Raised(error)
-
-
-def private_copy(value: Any) -> Any:
-    """Copy JSON values: what a handler does to its inputs must not change the row they come from."""
-    if isinstance(value, Mapping):
-        return {key: private_copy(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [private_copy(inner) for inner in value]
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from schemas.records import NodeRow, RunRow
+from schemas.records import TERMINAL_STATUSES, NodeRow, RunRow
 from streams.audit.checks.compare import differing, same_error, same_spent
 from streams.audit.evidence import Evidence
 from streams.audit.runs import RunStory
@@ -48,8 +48,22 @@ def _check_table(
 
 
 def _check_absent(evidence: Evidence, topic: str, node: str | None, run: RunStory) -> None:
+    if node is not None and _waits(evidence, node, run):
+        return
     if run.start is not None or (node is not None and run.node(node).winner is not None):
         evidence.findings.at_partition("c.row-missing", topic, run.partition, f"run {run.run_id!r} has no row")
+
+
+def _waits(evidence: Evidence, node: str, run: RunStory) -> bool:
+    """Say whether a node may still wait for others, for which it needs no row: its journal says nothing, and another one goes on."""
+    if run.start is None or run.epoch > 0 or run.node(node).first is not None:
+        return False
+    return any(_goes_on(evidence, other, run) for other in evidence.layout.nodes if other != node)
+
+
+def _goes_on(evidence: Evidence, node: str, run: RunStory) -> bool:
+    held = evidence.table(changelog_topic(evidence.layout.workflow, node_table(node))).get(run.run_id)
+    return held is not None and isinstance(held.row, NodeRow) and held.row.status not in TERMINAL_STATUSES
 
 
 def _check_row(evidence: Evidence, node: str | None, run: RunStory, held: Held) -> None:
