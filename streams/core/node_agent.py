@@ -6,6 +6,8 @@ not, `node_attempts` makes its attempts, `node_end` ends it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from schemas.codec import dumps, loads
 from schemas.quick import replace
 from schemas.records import (
@@ -242,12 +244,28 @@ def _stopped(record: Terminal) -> bool:
 
 def gathered_into(row: NodeRow, name: str, got: Gathered) -> NodeRow:
     """Add one source; what would make the row too large to be written is left out, and the node fails for it once ready."""
-    size = sum(size_of(known.output) for known in row.gathered.values()) + size_of(got.output)
-    if size > MAX_ROW_BYTES:
+    gathered = {**row.gathered, name: got}
+    if not fits(gathered):
         message = f"the inputs have more than {MAX_ROW_BYTES} bytes together, {name!r} is too much"
         row = replace(row, last_error=ErrorInfo("too_large", message, retryable=False))
-        got = replace(got, output=None)
-    return replace(row, gathered={**row.gathered, name: got})
+        gathered[name] = replace(got, output=None)
+    return replace(row, gathered=gathered)
+
+
+def gathered_one_by_one(row: NodeRow) -> NodeRow:
+    """Return a row as if its sources, more than fit, had come one after the other."""
+    sources, row = row.gathered, replace(row, gathered={})
+    for name, got in sources.items():
+        row = gathered_into(row, name, got)
+    return row
+
+
+def fits(gathered: Mapping[str, Gathered]) -> bool:
+    """Say whether a row with these sources can be written."""
+    size = 0
+    for known in gathered.values():
+        size += size_of(known.output)
+    return size <= MAX_ROW_BYTES
 
 
 # ---- its own journal ------------------------------------------------------------------------------------------------

@@ -43,7 +43,30 @@ def close(context: Context, row: NodeRow, record: Terminal) -> Transition:
 
 def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
     """Take the first end in the node's journal, whoever wrote it."""
-    node = context.node
+    running = row.status == "running"
+    if isinstance(record, Succeeded):
+        ended = replace(
+            row,
+            status="success",
+            closing=False,
+            incarnation=None,
+            launch=0,
+            finished_at=record.finished_at,
+            seq=max(row.seq, record.seq),
+            output=record.output,
+            spent=row.spent + record.spent,
+            model=record.model,
+            attempt=record.attempt,
+            request_hash=record.request_hash,
+            prompt_hash=record.prompt_hash,
+        )
+        other = running and (row.seq, row.launch) != (record.seq, record.launch)
+        return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
+    return _on_other_end(context, row, record)
+
+
+def _on_other_end(context: Context, row: NodeRow, record: Terminal) -> Transition:
+    node, running = context.node, row.status == "running"
     ended = replace(
         row,
         status=STATUS_OF[type(record)],
@@ -53,22 +76,8 @@ def on_terminal(context: Context, row: NodeRow, record: Terminal) -> Transition:
         finished_at=record.finished_at,
         seq=max(row.seq, record.seq),
     )
-    running = row.status == "running"
     at_work = running or row.items is not None
     match record:
-        case Succeeded():
-            spent = row.spent + record.spent
-            ended = replace(
-                ended,
-                output=record.output,
-                spent=spent,
-                model=record.model,
-                attempt=record.attempt,
-                request_hash=record.request_hash,
-                prompt_hash=record.prompt_hash,
-            )
-            other = running and (row.seq, row.launch) != (record.seq, record.launch)
-            return Transition(row=ended, abort=other, sends=lost(context, row) if other else ())
         case Failed():
             buries = row.item is None and not stops(record.error)  # an item's failure is its parent's matter
             spent = row.spent + (record.spent or Spent())

@@ -208,20 +208,23 @@ def _on_terminal(plans: Plans, row: RunRow, record: Terminal, now: int) -> Trans
 
 def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> NodeOutcome:
     head = None if known.chain is None else head_of(known.chain, record)
+    if isinstance(record, Succeeded):
+        return replace(
+            known,
+            status="success",
+            finished_at=record.finished_at,
+            chain=head,
+            attempts=record.attempt,
+            last_seq=record.seq,
+            error=None,
+            spent=known.spent + record.spent,
+            model=record.model,
+            started_at=record.started_at if known.started_at is None else known.started_at,
+            output=record.output if record.node in plan.sinks else None,
+            reused=record.reused,
+        )
     ended = replace(known, status=STATUS_OF[type(record)], finished_at=record.finished_at, chain=head)
     match record:
-        case Succeeded():
-            return replace(
-                ended,
-                attempts=record.attempt,
-                last_seq=record.seq,
-                error=None,
-                spent=known.spent + record.spent,
-                model=record.model,
-                started_at=record.started_at if known.started_at is None else known.started_at,
-                output=record.output if record.node in plan.sinks else None,
-                reused=record.reused,
-            )
         case Failed():
             return replace(
                 ended, attempts=record.attempt, error=record.error, spent=known.spent + (record.spent or Spent())

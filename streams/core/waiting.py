@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from schemas.records import TERMINAL_STATUSES, Gathered, NodeRow, RunRow
 from streams.core.compiled import CompiledNode
-from streams.core.node_agent import gathered_into
+from streams.core.node_agent import fits, gathered_one_by_one
 from topology.plan import INPUT, WorkflowPlan
 
 RowOf = Callable[[str], NodeRow | None]
@@ -34,25 +34,26 @@ class Waiting:
         None while the row of the node that keeps the input is not there: a crash came between the two, and `Started` is read again.
         """
         plan = node.plan
+        gathered = {}
+        if plan.reads_input:
+            root = row_of(self._root or "")
+            if root is None or INPUT not in root.gathered:
+                return None
+            gathered[INPUT] = root.gathered[INPUT]
+        for source in plan.sources:
+            ended = row_of(source)
+            if ended is not None and ended.status == "success" and ended.epoch == 0:
+                gathered[source] = Gathered("success", ended.output if source in plan.reads else None)
         row = NodeRow(
             run.run_id,
             started=True,
+            gathered=gathered,
             traceparent=run.traceparent,
             deadline_at=None if node.deadline_ms is None else (run.started_at or 0) + node.deadline_ms,
             kept=plan.id in run.reused,
             plan_hash=run.plan_hash,
         )
-        if plan.reads_input:
-            root = row_of(self._root or "")
-            if root is None or INPUT not in root.gathered:
-                return None
-            row = gathered_into(row, INPUT, root.gathered[INPUT])
-        for source in plan.sources:
-            ended = row_of(source)
-            if ended is not None and ended.status == "success" and ended.epoch == 0:
-                output = ended.output if source in plan.reads else None
-                row = gathered_into(row, source, Gathered("success", output))
-        return row
+        return row if fits(gathered) else gathered_one_by_one(row)
 
     @staticmethod
     def ended(node: CompiledNode, row_of: RowOf) -> bool:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, cast, get_args
 
 from schemas import codec
-from schemas.quick import replace
 from schemas.records import (
     TERMINAL,
     TERMINAL_STATUSES,
@@ -220,7 +219,7 @@ class Processor:
         if isinstance(found, NODE_RECORDS) and index_of(found.node) is not None:
             self._on_item(cast("NodeRecord", found), record)
             return
-        key, partition, moment = entry.run_id, record.partition, replace(self._moment(), offset=record.offset)
+        key, partition, moment = entry.run_id, record.partition, self._moment_at(record.offset)
         run_row = cast("RunRow | None", self.tables.get(RUN_TABLE, partition, key))
         current, known = self._versions.current.plan, self._versions.plans
         decided = run_agent.decide(current, run_row, entry, moment.now, record.offset, known)
@@ -238,6 +237,10 @@ class Processor:
                 self._on_waiting(node, run_row, entry, partition, moment)
             else:
                 self._decide(node, row, entry, partition, moment)
+
+    def _moment_at(self, offset: int) -> Moment:
+        moment = self._moment()
+        return Moment(moment.now, moment.jitter, moment.incarnation, offset)
 
     def _decide(
         self, node: CompiledNode, row: NodeRow | None, entry: RunRecord | NodeRecord, partition: int, moment: Moment
@@ -278,11 +281,11 @@ class Processor:
         partition, run_id = record.partition, entry.run_id
         run_row = self.tables.get(RUN_TABLE, partition, run_id)
         if isinstance(run_row, RunRow) and run_row.retired:
-            self._give_up(entry, partition, replace(self._moment(), offset=record.offset))
+            self._give_up(entry, partition, self._moment_at(record.offset))
             return
         parent = self._rows.get(base_of(entry.node), partition, run_id)
         version = None if parent is None else parent.plan_hash
-        item, moment = self._compiled.of(entry.node, version), replace(self._moment(), offset=record.offset)
+        item, moment = self._compiled.of(entry.node, version), self._moment_at(record.offset)
         context = Context(item, moment, self._ledger(item, partition, run_id, version))
         row = self._rows.get(entry.node, partition, run_id)
         _, key = self._rows.place_of(entry.node, run_id)

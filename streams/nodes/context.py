@@ -68,7 +68,7 @@ class HandlerContext:
     idempotency_key: str | None
     _bind: Callable[[], FilteringBoundLogger] = field(repr=False, compare=False)
     tracer: Tracer = field(default_factory=_tracer, repr=False, compare=False)
-    _given_up: _GivenUp = field(default_factory=lambda: _GivenUp(), repr=False, compare=False)
+    _given_up: _GivenUp = field(default_factory=_GivenUp, repr=False, compare=False)
 
     @property
     def logger(self) -> FilteringBoundLogger:
