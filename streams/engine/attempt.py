@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -16,6 +16,7 @@ from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, O
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Send, send
 from streams.engine.allowance import patience_ms
+from streams.engine.begun import Begun
 from streams.engine.deltas import Deltas
 from topology.plan import NodePlan
 
@@ -146,12 +147,15 @@ def _is_last_chance(plan: NodePlan, row: NodeRow) -> bool:
     return row.attempt - row.tries_before > plan.retry.max_retries and row.choice + 1 >= models
 
 
-async def _within(plan: NodePlan, work: Awaitable[Outcome]) -> Outcome:
+async def _within(plan: NodePlan, work: Coroutine[Any, Any, Outcome]) -> Outcome:
     calls = plan.llm is not None
     unknown = None if calls else 0.0  # what a call cost that nobody heard the end of; other nodes cost nothing
     try:
+        begun = Begun(work)
+        if begun.done:
+            return cast("Outcome", begun.result)
         async with asyncio.timeout(patience_ms(plan) / 1000):
-            return await work
+            return await begun
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

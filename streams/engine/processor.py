@@ -36,7 +36,7 @@ from streams.core.ledger import DAY, Cost, Ledger, day_of, taken, with_limit
 from streams.core.node_context import Context
 from streams.core.transition import Moment, Send, Transition
 from streams.core.versions import Versions
-from streams.core.waiting import Waiting
+from streams.core.waiting import RowOf, Waiting
 from streams.engine.items import CompiledItems, Rows
 from streams.engine.log import Outgoing
 from streams.engine.tables import Tables
@@ -261,8 +261,7 @@ class Processor:
             self._decide(node, None, entry, partition, moment)  # before the run's start: no row tells it
             return
         row_of = partial(self._row_of, partition, entry.run_id)
-        source = None if isinstance(entry, EpochOpened) or entry.node == node.plan.id else row_of(entry.node)
-        succeeded = source is not None and source.status == "success" and entry.epoch == 0
+        succeeded = _is_of_success(node, entry, row_of)
         if succeeded and not self._waiting.ended(node, row_of):
             return
         compiled = node.at(run.plan_hash)
@@ -462,6 +461,15 @@ class Processor:
         plan = self.workflow.plan
         self._send(poison(plan.topic("dead-letter"), plan.id, record, "undecodable", problem), None)
         return None
+
+
+def _is_of_success(node: CompiledNode, entry: RunRecord | NodeRecord, row_of: RowOf) -> bool:
+    """Say whether a record is of a source that succeeded: its row says all that counts, whichever record this is."""
+    if isinstance(entry, EpochOpened):
+        return False
+    of = cast("NodeRecord", entry)
+    row = None if of.node == node.plan.id else row_of(of.node)
+    return row is not None and row.status == "success" and of.epoch == 0
 
 
 def _version_of(entry: RunRecord | NodeRecord, row: NodeRow | None) -> str | None:

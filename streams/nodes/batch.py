@@ -6,7 +6,7 @@ Each stays an attempt of its own, with its own row, retries and dead letter; not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,7 +144,8 @@ class BatchNode:
 
     async def _answer(self, entries: Sequence[_Entry]) -> Any:
         """Return a list of what each entry gets (a JSON object, NotJson or Raised), or what they all get."""
-        inputs = [inputs_for(self._node, entry.node_input) for entry in entries]
+        # Copies: a half of these may be handed over again, after whatever the handler did to them.
+        inputs = [_copied(inputs_for(self._node, entry.node_input)) for entry in entries]
         contexts = [entry.context for entry in entries]
         timeout_ms = self._node.timeout_ms
         try:
@@ -162,6 +163,14 @@ class BatchNode:
         if isinstance(answer, _NotAList):
             return unusable(self._handler, answer.said, self._secrets)
         return outcome_of(answer, self._handler, self._secrets)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(inner) for inner in value]
+    return value
 
 
 def _one_may_be_to_blame(answer: Any) -> bool:

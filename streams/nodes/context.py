@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
 from opentelemetry.trace import Tracer, get_tracer
 from structlog.typing import FilteringBoundLogger
 
 from schemas.headers import TRACEPARENT
-from schemas.quick import quick
 from streams.core.outcome import NodeInput
 from streams.telemetry.log_context import trace_id_of
 from topology.items import base_of
@@ -51,7 +49,6 @@ class _GivenUp:
         return event.wait(seconds)
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class HandlerContext:
     """Identity of an attempt, a logger that carries it, a tracer, and whether it has been given up.
@@ -59,21 +56,54 @@ class HandlerContext:
     The tracer is OpenTelemetry's; it does nothing unless traces are on.
     """
 
-    run_id: str
-    workflow_id: str
-    node: str
-    epoch: int
-    attempt: int
-    seq: int
-    idempotency_key: str | None
-    _bind: Callable[[], FilteringBoundLogger] = field(repr=False, compare=False)
-    tracer: Tracer = field(default_factory=_tracer, repr=False, compare=False)
+    _input: NodeInput
+    _logger: FilteringBoundLogger = field(repr=False, compare=False)
     _given_up: _GivenUp = field(default_factory=_GivenUp, repr=False, compare=False)
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self._input.run_id
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow."""
+        return self._input.workflow_id
+
+    @property
+    def node(self) -> str:
+        """The node; an item of a `for_each` node has its node's name."""
+        return base_of(self._input.node)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch the node runs in."""
+        return self._input.epoch
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt it is, from 1."""
+        return self._input.attempt
+
+    @property
+    def seq(self) -> int:
+        """The attempt's number in its node's epoch: with run, node and epoch it names the attempt, after a crash, too."""
+        return self._input.seq
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """What the node's `idempotency_key` came to."""
+        return self._input.idempotency_key
+
+    @property
+    def tracer(self) -> Tracer:
+        """OpenTelemetry's; it does nothing unless traces are on."""
+        return _tracer()
 
     @property
     def logger(self) -> FilteringBoundLogger:
         """A logger that carries run, node, epoch, attempt and trace; bound when it is asked for, since few handlers log."""
-        return self._bind()
+        return _bound(self._logger, self._input)
 
     @property
     def cancelled(self) -> bool:
@@ -94,16 +124,7 @@ class HandlerContext:
 
 def context_of(node_input: NodeInput, logger: FilteringBoundLogger) -> HandlerContext:
     """Return the context of one attempt."""
-    return HandlerContext(
-        run_id=node_input.run_id,
-        workflow_id=node_input.workflow_id,
-        node=base_of(node_input.node),
-        epoch=node_input.epoch,
-        attempt=node_input.attempt,
-        seq=node_input.seq,
-        idempotency_key=node_input.idempotency_key,
-        _bind=partial(_bound, logger, node_input),
-    )
+    return HandlerContext(node_input, logger)
 
 
 def _bound(logger: FilteringBoundLogger, node_input: NodeInput) -> FilteringBoundLogger:

@@ -53,6 +53,22 @@ async def test_done_is_succeeded_on_the_node_s_journal() -> None:
     assert dict(found.headers)["ce_id"] == b"r1/n/0/3/Succeeded"
 
 
+async def test_each_attempt_has_inputs_of_its_own() -> None:
+    """Whatever a handler did to those of the attempt before."""
+    seen: list[Any] = []
+
+    class Spoils:
+        async def execute(self, node_input: NodeInput) -> Outcome:
+            inputs: Any = node_input.inputs
+            seen.append(dict(inputs["input"]))
+            inputs["input"]["n"] = "spoilt"
+            return Done({})
+
+    for _ in range(2):
+        await attempt("wf", PLAN, Spoils(), ROW, Clock())
+    assert seen == [{"n": 1}, {"n": 1}]
+
+
 async def test_failed_is_attempt_failed_and_is_paid_all_the_same() -> None:
     error = NodeError("rate_limited", "slow", True, 1500, "trace")
     found = await made(Failed(error, Usage(1, 2), None, "m", "raw"))

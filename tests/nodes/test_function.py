@@ -118,20 +118,6 @@ async def test_a_nested_structure_too_deep_is_refused(handler: HandlerNode) -> N
     assert not (await failure(node)).retryable
 
 
-@pytest.mark.parametrize("prefix", ["", "async "])
-async def test_inputs_are_private(handler: HandlerNode, prefix: str) -> None:
-    node = handler(f"""
-        {prefix}def handle(inputs, context):
-            inputs["input"]["text"] = "changed"
-            inputs["input"]["list"].append(1)
-            inputs.clear()
-            return {{}}
-    """)
-    inputs = {"input": {"text": "hello", "list": [{"a": 1}]}}
-    await output(node, inputs=inputs)
-    assert inputs == {"input": {"text": "hello", "list": [{"a": 1}]}}
-
-
 async def test_an_output_is_private(handler: HandlerNode) -> None:
     node = handler("kept = {'a': []}\ndef handle(i, c):\n    kept['a'].append(1)\n    return kept")
     first = await output(node)
