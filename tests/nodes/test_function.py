@@ -58,7 +58,7 @@ def test_nothing_else_is_there_to_import(package: str) -> None:
 
 async def test_the_context_cannot_be_changed(handler: HandlerNode) -> None:
     error = await failure(handler("def handle(inputs, context): context.run_id = 'x'"))
-    assert "FrozenInstanceError" in error.message
+    assert "AttributeError" in error.message
 
 
 CALLABLES = {
