@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from functools import cache
 
 from opentelemetry.trace import Tracer, get_tracer
@@ -49,16 +48,21 @@ class _GivenUp:
         return event.wait(seconds)
 
 
-@dataclass(frozen=True, slots=True)
 class HandlerContext:
     """Identity of an attempt, a logger that carries it, a tracer, and whether it has been given up.
 
     The tracer is OpenTelemetry's; it does nothing unless traces are on.
     """
 
-    _input: NodeInput
-    _logger: FilteringBoundLogger = field(repr=False, compare=False)
-    _given_up: _GivenUp = field(default_factory=_GivenUp, repr=False, compare=False)
+    __slots__ = ("_given_up", "_input", "_logger")
+
+    def __init__(self, node_input: NodeInput, logger: FilteringBoundLogger) -> None:
+        self._input = node_input
+        self._logger = logger
+        self._given_up = _GivenUp()
+
+    def __repr__(self) -> str:
+        return f"HandlerContext(run_id={self.run_id!r}, node={self.node!r}, epoch={self.epoch}, attempt={self.attempt})"
 
     @property
     def run_id(self) -> str:
