@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -39,7 +40,7 @@ from streams.engine.offsets import Offsets
 from streams.engine.plans import record_partitions, register
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
-from streams.engine.processor import CO_PARTITIONED, Address, Elsewhere, Processor, nowhere
+from streams.engine.processor import CO_PARTITIONED, Address, Effects, Elsewhere, Processor, nowhere
 from streams.engine.repair import OwnershipLost, Repair
 from streams.engine.restore import Restorer
 from streams.engine.results import WrittenResults
@@ -66,6 +67,15 @@ STUCK_S = 30.0
 
 SWEEP_MS = 5_000
 """How often it looks for overdue attempts and foreign writes."""
+
+LANES = 4
+"""While a part of the partitions waits for its acknowledgements, the next part is decided on."""
+
+FEW = 64
+"""So few records are not worth parting."""
+
+BREATH = 32
+"""Records handled without a break: a millisecond or two."""
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -307,14 +317,34 @@ class Engine:
         return IDLE_MS if due is None else max(0, min(IDLE_MS, due - now_ms()))
 
     async def _handle(self, batch: Batch) -> None:
-        """Handle a batch and apply what follows."""
+        """Handle a batch and apply what follows, then what time has brought."""
         await self._positions.check(batch)
-        for records in batch.values():
-            for record in records:
-                self._processor.handle(_inbound(record))
+        applying: list[asyncio.Task[None]] = []
+        try:
+            for lane in lanes_of(batch):
+                await self._decide(lane)
+                applying.append(asyncio.create_task(self._apply(self._processor.take_effects(), lane)))
+            await asyncio.gather(*applying)
+        finally:
+            for task in applying:
+                task.cancel()  # of those that are not done, when one has failed: the worker ends then
         self._processor.fire_timers()
         effects = self._processor.take_effects()
         effects.rows |= self._retire()
+        if effects.sends or effects.rows:
+            await self._apply(effects, {})
+
+    async def _decide(self, lane: Batch) -> None:
+        """Handle the records of a lane; now and then others have their turn: the broker's answers, attempts, heartbeats."""
+        handled = 0
+        for records in lane.values():
+            for record in records:
+                self._processor.handle(_inbound(record))
+                handled += 1
+                if handled % BREATH == 0:
+                    await asyncio.sleep(0)
+
+    async def _apply(self, effects: Effects, lane: Batch) -> None:
         effects.sends = self._results.not_written(effects.sends)
         try:
             offsets = await apply(effects, self._log, self._repair, self._launch, self._launcher.abort)
@@ -322,7 +352,7 @@ class Engine:
             self._lose_ownership()
             return  # not applied: whoever owns the partitions next reads the batch again
         self._note_results(effects.sends, offsets)
-        for place, records in batch.items():
+        for place, records in lane.items():
             self._offsets.applied(place, records[-1].offset + 1)
         for (table, partition, _), row in effects.rows.items():
             if table == RUN_TABLE and isinstance(row, RunRow):
@@ -532,6 +562,16 @@ class Engine:
                 await self._membership.changed.wait()
         except TimeoutError:
             log.warning("no rebalance within the drain timeout; leaving with the partitions")
+
+
+def lanes_of(batch: Batch) -> list[Batch]:
+    """Part a batch by partition, which is also the order in which its parts are applied: between partitions there is none to keep."""
+    if sum(map(len, batch.values())) <= FEW:
+        return [batch]
+    lanes: defaultdict[int, dict[TopicPartition, Sequence[ConsumerRecord]]] = defaultdict(dict)
+    for place, records in batch.items():
+        lanes[place.partition % LANES][place] = records
+    return list(lanes.values())
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ else's. A restore ignores such rows, but compaction would keep them, and anybody
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 
 import structlog
@@ -32,6 +33,7 @@ class Repair:
         self._reader = reader
         self._changelogs = changelogs
         self._tables = tables
+        self._one_at_a_time = asyncio.Lock()  # there is one reader
 
     async def write(self, rows: Mapping[Address, Row | None]) -> None:
         """Write rows and return once they are durable and count.
@@ -53,6 +55,12 @@ class Repair:
 
     async def run(self) -> bool:
         """Repair what was noted; False when another worker has taken a shard over: then it is not ours to repair."""
+        if not self._changelogs.foreign:
+            return True
+        async with self._one_at_a_time:
+            return await self._run()
+
+    async def _run(self) -> bool:
         for shard, seen in self._changelogs.foreign.items():
             fold = await self._read(shard, *seen)
             if any(marker.owner_epoch >= self._changelogs.epoch(shard) for marker in fold.markers):
