@@ -87,8 +87,11 @@ bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 bench-engine: $(STAMP) ## How fast the engine is, and the floor of plain aiokafka under it (some 2 minutes)
 	$(BIN)/python -m benchmarks.engine
 
-bench-growth: $(STAMP) ## What a run costs as finished runs, nodes, payloads and partitions grow
-	$(BIN)/python -m benchmarks.engine.growth
+bench-growth: $(STAMP) ## What a run costs as finished runs, nodes, payloads and partitions grow; points and picture in .penstock/growth
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@mkdir -p .penstock/growth
+	$(BIN)/python -m benchmarks.engine.growth | tee .penstock/growth/points.jsonl
+	$(BIN)/python -m benchmarks.engine.growth_plot .penstock/growth/points.jsonl .penstock/growth/growth.svg
 
 soak: $(STAMP) ## An even load for MINUTES (30): do memory, open files, tables grow?
 	$(BIN)/python -m benchmarks.engine.soak --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),30)
