@@ -68,7 +68,7 @@ STUCK_S = 30.0
 SWEEP_MS = 5_000
 """How often it looks for overdue attempts and foreign writes."""
 
-LANES = 4
+LANES = 2
 """While a part of the partitions waits for its acknowledgements, the next part is decided on."""
 
 FEW = 64
