@@ -68,6 +68,9 @@ STUCK_S = 30.0
 SWEEP_MS = 5_000
 """How often it looks for overdue attempts and foreign writes."""
 
+INPUTS_MS = 60_000
+"""How often it looks where the input topic begins."""
+
 LANES = 2
 """While a part of the partitions waits for its acknowledgements, the next part is decided on."""
 
@@ -122,6 +125,7 @@ class Engine:
         self._built = False
         self._following: asyncio.Task[None] | None = None
         self._next_sweep = 0
+        self._next_look = 0
         self._awake_at = time.monotonic()
 
     def stop(self) -> None:
@@ -514,8 +518,19 @@ class Engine:
             await self._relaunch(self._tables.partitions())
             if not await self._repair.look(self._tables.partitions()):
                 self._lose_ownership()
+            await self._look_at_inputs()
         except KafkaError as error:
-            log.info("changelogs not looked at", reason=repr(error))
+            log.info("topics not looked at", reason=repr(error))
+
+    async def _look_at_inputs(self) -> None:
+        """See which inputs retention has taken: what is left of their runs may go, too."""
+        if now_ms() < self._next_look:
+            return
+        self._next_look = now_ms() + INPUTS_MS
+        topic = self.workflow.plan.topic("input")
+        places = [TopicPartition(topic, p) for p in self._consumer.partitions_for_topic(topic) or ()]
+        begins = await self._reader.beginning_offsets(places) if places else {}
+        self._retirement.inputs_begin({place.partition: offset for place, offset in begins.items()})
 
     def _limit_intake(self) -> None:
         """Take in no new run while too much is in flight; results, decisions and cancels always flow (PROTOCOL.md 11)."""

@@ -1,9 +1,13 @@
-"""Dropping the state of finished runs after `state_retention`, so that tables and changelogs do not grow for ever."""
+"""Dropping the state of finished runs after `state_retention`, so that tables and changelogs do not grow for ever.
+
+What is left of a run then tells a repeated input for one. It goes with the input: once the topic begins behind it.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from schemas.quick import replace
 from schemas.records import NodeRow, Row, RunRow
@@ -24,10 +28,15 @@ class Retirement:
         self._plan = plan
         self._tables = tables
         self._heap: list[tuple[int, int, str]] = []
+        self._retired: defaultdict[int, list[tuple[int, int, str]]] = defaultdict(list)
+        """By partition of the input topic: the input's offset, the run's partition, the run."""
+        self._begins: Mapping[int, int] = {}
 
     def note(self, partition: int, row: RunRow) -> None:
-        """Note a run that has finished."""
-        if row.finished_at is not None and not row.retired:
+        """Note a run that has finished, or of which only that is left that a repeat needs."""
+        if row.retired and row.source is not None:
+            heapq.heappush(self._retired[row.source.partition], (row.source.offset, partition, row.run_id))
+        elif row.finished_at is not None and not row.retired:
             heapq.heappush(self._heap, (row.finished_at + self._plan.state_retention_ms, partition, row.run_id))
 
     def load(self, partition: int) -> None:
@@ -43,6 +52,13 @@ class Retirement:
         """Forget a partition."""
         self._heap = [entry for entry in self._heap if entry[1] != partition]
         heapq.heapify(self._heap)
+        for inputs in self._retired.values():
+            inputs[:] = [entry for entry in inputs if entry[1] != partition]
+            heapq.heapify(inputs)
+
+    def inputs_begin(self, offsets: Mapping[int, int]) -> None:
+        """Take note of where the partitions of the input topic begin now."""
+        self._begins = offsets
 
     def due(self, now: int) -> dict[Address, Row | None]:
         """Return the changed rows of runs whose time has come: node rows deleted, the run's row cut to what a repeat needs."""
@@ -58,6 +74,16 @@ class Retirement:
                 rows[(RUN_TABLE, partition, run_id)] = replace(row, nodes={}, retired=True)
             rows |= dict.fromkeys(self._items(partition, run_id), None)
             rows |= dict.fromkeys(((table, partition, run_id) for table in self._held(partition, run_id)), None)
+        return rows | self._forgotten()
+
+    def _forgotten(self) -> dict[Address, Row | None]:
+        """Return the rows of runs whose inputs are gone: no replay can bring them again."""
+        rows: dict[Address, Row | None] = {}
+        for place, begin in self._begins.items():
+            inputs = self._retired[place]
+            while inputs and inputs[0][0] < begin and len(rows) < BATCH:
+                _, partition, run_id = heapq.heappop(inputs)
+                rows[(RUN_TABLE, partition, run_id)] = None
         return rows
 
     def _items(self, partition: int, run_id: str) -> Iterator[Address]:

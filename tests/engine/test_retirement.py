@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.records import NodeOutcome, NodeRow, RunRow
+from schemas.records import NodeOutcome, NodeRow, Position, RunRow
 from streams.engine.retirement import Retirement
 from streams.engine.tables import Tables
 from tests.core.examples import RUN
@@ -50,3 +50,21 @@ def test_a_crash_between_the_run_s_row_and_its_nodes_leaves_none_behind() -> Non
     """Of one batch's rows any subset may be acknowledged: the run's may be retired while a node's is still there."""
     found = loaded(tables_of(RETIRED, "a", "b")).due(6000)
     assert found == {("a", 1, RUN): None, ("b", 1, RUN): None}
+
+
+def test_what_a_repeat_needs_goes_with_the_input() -> None:
+    retired = replace(RETIRED, source=Position("wf.input", 3, 7))
+    retirement = loaded(tables_of(retired))
+    assert retirement.due(10**15) == {}
+    retirement.inputs_begin({3: 7, 2: 99})
+    assert retirement.due(10**15) == {}, "the input is still the topic's first"
+    retirement.inputs_begin({3: 8})
+    assert retirement.due(10**15) == {("run", 1, RUN): None}
+    assert retirement.due(10**15) == {}
+
+
+def test_a_partition_that_goes_takes_its_retired_runs_along() -> None:
+    retirement = loaded(tables_of(replace(RETIRED, source=Position("wf.input", 3, 7))))
+    retirement.drop(1)
+    retirement.inputs_begin({3: 8})
+    assert retirement.due(10**15) == {}

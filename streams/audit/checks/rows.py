@@ -48,10 +48,18 @@ def _check_table(
 
 
 def _check_absent(evidence: Evidence, topic: str, node: str | None, run: RunStory) -> None:
-    if node is not None and _waits(evidence, node, run):
+    if _is_forgotten(evidence, run) or (node is not None and _waits(evidence, node, run)):
         return
     if run.start is not None or (node is not None and run.node(node).winner is not None):
         evidence.findings.at_partition("c.row-missing", topic, run.partition, f"run {run.run_id!r} has no row")
+
+
+def _is_forgotten(evidence: Evidence, run: RunStory) -> bool:
+    """Say whether nothing of a run need be left: it has finished, and retention has taken its input."""
+    if run.start is None or not run.finish(run.epoch):
+        return False
+    source = run.start.source
+    return source.offset < evidence.extent_of(source.topic, source.partition).begin
 
 
 def _waits(evidence: Evidence, node: str, run: RunStory) -> bool:
