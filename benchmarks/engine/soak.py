@@ -1,7 +1,8 @@
 """A worker under an even load for a long time: `python -m benchmarks.engine.soak [--minutes 30] [--rate 50]`; one JSON line.
 
-Prints a sample every few seconds on stderr. `state_retention_ms` is half a minute, so that tables reach a size they keep. Slopes are
-those of a straight line through the samples after the first third: of memory, open files and rows held.
+Prints a sample every few seconds on stderr. `state_retention_ms` is half a minute and inputs are deleted after a minute and a half (here,
+by their offsets: no segment of Kafka's is deleted that soon), so that tables reach a size they keep. Slopes are those of a straight
+line through the samples after the first third: of memory, open files and rows held.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from benchmarks.engine import scenarios
 from benchmarks.engine.changelogs import rows_of
@@ -26,6 +28,7 @@ from benchmarks.stage import Stage
 
 NAME = "soak"
 RETENTION_MS = 30_000
+INPUTS_S = 90
 SAMPLES = 60
 Sample = dict[str, float]
 
@@ -44,6 +47,24 @@ async def feed(bootstrap: str, rate: float, until: float) -> int:
     finally:
         await producer.stop()
     return sent
+
+
+async def retain(bootstrap: str) -> None:
+    """Delete inputs that are old, as retention does, until cancelled."""
+    admin, reader = AIOKafkaAdminClient(bootstrap_servers=bootstrap), AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await reader.start()
+    try:
+        places = [TopicPartition(f"{NAME}.input", p) for p in range(4)]
+        while True:
+            await asyncio.sleep(INPUTS_S / 3)
+            old = await reader.offsets_for_times({place: int((time.time() - INPUTS_S) * 1000) for place in places})
+            behind = {place: RecordsToDelete(at.offset) for place, at in old.items() if at is not None}
+            if behind:
+                await admin.delete_records(behind)
+    finally:
+        await reader.stop()
+        await admin.close()
 
 
 async def sample(stage: Stage, began: float) -> Sample:
@@ -73,11 +94,14 @@ async def soak(stage: Stage, minutes: float, rate: float) -> dict[str, object]:
         began, samples = time.monotonic(), []
         feeding = asyncio.create_task(feed(stage.bootstrap, rate, began + minutes * 60))
         reading = asyncio.create_task(one.read_until(feeding))
+        retaining = asyncio.create_task(retain(stage.bootstrap))
         while not feeding.done():
             await asyncio.wait([feeding], timeout=minutes * 60 / SAMPLES)
             samples.append(await sample(stage, began))
             sys.stderr.write(json.dumps(samples[-1]) + "\n")
         results = await reading
+        retaining.cancel()
+        await asyncio.wait([retaining])
         warm = samples[len(samples) // 3 :]
         return {
             "minutes": minutes,
