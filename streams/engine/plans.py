@@ -82,7 +82,7 @@ class RecordedPlans:
 
     def _take(self, record: ConsumerRecord) -> None:
         key = (record.key or b"").decode(errors="replace")
-        self._notes.take(key, record.value)
+        self._notes.take(record)
         if not key.startswith(plan_key(self._own.id, "")):
             return
         self._found.pop(key, None)
@@ -114,12 +114,18 @@ class Notes:
         self.partitions: int | None = None
         self.move: Mapping[str, Any] | None = None
 
-    def take(self, key: str, value: bytes | None) -> None:
+    def take(self, record: ConsumerRecord) -> None:
         """Take a record."""
+        key = (record.key or b"").decode(errors="replace")
         if key == self._partitions_key:
-            self.partitions = None if value is None else loads(value)["partitions"]
+            self.partitions = None if record.value is None else _noted(record)["partitions"]
         elif key == self._move_key:
-            self.move = None if value is None else loads(value)
+            self.move = None if record.value is None else _noted(record)
+
+
+def _noted(record: ConsumerRecord) -> Any:
+    _refuse_if_unread(record)
+    return loads(record.value)
 
 
 async def register(plan: WorkflowPlan, config: EngineConfig) -> RecordedPlans:

@@ -51,5 +51,5 @@ async def notes_of(reader: AIOKafkaConsumer, workflow: str, topics: Mapping[str,
     notes = Notes(workflow)
     if plans_topic() in topics:
         async for record in reading.to_end(reader, reading.places_of(plans_topic(), 1)):
-            notes.take((record.key or b"").decode(errors="replace"), record.value)
+            notes.take(record)
     return notes
