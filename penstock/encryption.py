@@ -127,5 +127,5 @@ def _require_library() -> None:
         import cryptography  # noqa: F401
     except ImportError:
         raise EncryptionError(
-            "encryption needs the package `cryptography`: pip install 'penstock[encryption]'"
+            "encryption needs the package `cryptography`: pip install -e '.[encryption]'"
         ) from None

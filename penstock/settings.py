@@ -22,6 +22,7 @@ from penstock.topic_settings import TopicSettings
 from streams.core.prices import Price
 from streams.errors import PenstockError
 from streams.providers.config import DEFAULT_PROVIDER, ProviderConfig
+from topology.claim_stores import problem_of
 from topology.diagnostics import suggestion
 from topology.naming import use_prefix
 
@@ -107,6 +108,8 @@ class Settings(BaseSettings, KafkaSettings, TopicSettings):
     """Keep models' raw answers in the journals."""
     console_token: SecretStr | None = Field(None, min_length=1)
     """Token of `penstock console`; without one a new one is made and printed at each start."""
+    claim_check_stores: tuple[str, ...] = ()
+    """Where large values may be, and nowhere else: `file:///FOLDER`, `s3://BUCKET/PREFIX`."""
     encryption: EncryptionSettings = EncryptionSettings()
     """Table `encryption`: the keys of what travels encrypted."""
     config_file: Path | None = None
@@ -160,6 +163,9 @@ def load(folder: Path | None = None) -> Settings:
         raise SettingsError(_explained(error, path, values)) from None
     for key, said in (*kafka_settings.problems(settings), *topic_settings.problems(settings)):
         raise SettingsError(f"{_where(key, path, values)}: {said}")
+    for store in settings.claim_check_stores:
+        if problem := problem_of(store):
+            raise SettingsError(f"{_where('claim_check_stores', path, values)}: {store!r}: {problem}")
     _check_providers(settings)
     use_prefix(settings.topic_prefix)
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from streams.claims.claims import Claims
 from streams.core.compiled import CompiledWorkflow, Prices, compile_workflow
 from streams.core.versions import Versions
 from streams.engine.attempt import Node
@@ -27,6 +28,10 @@ def engine_of(
         ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
     """
     others = instead or {}
+    claims = config.claims
+    if plan.claim_check is not None:
+        (claims or Claims()).check(plan.claim_check.store, f"workflow {plan.id!r}")
+    stores = () if claims is None else claims.stores
     hides_keys = config.sealing is not None and config.sealing.current is not None
     nodes = {
         node.id: others[node.id] if node.id in others else build(node, plan.id, resources)
@@ -36,7 +41,7 @@ def engine_of(
     prices_of(plan, resources, strict=True)
 
     def compile_version(version: WorkflowPlan, versions: Versions) -> CompiledWorkflow:
-        return compile_workflow(version, prices_of(version, resources), versions, hides_keys)
+        return compile_workflow(version, prices_of(version, resources), versions, hides_keys, stores)
 
     def build_node(node: NodePlan) -> Node:
         return others[node.id] if node.id in others else build(node, plan.id, resources)

@@ -19,6 +19,7 @@ PenstockError
  ├── UndecodableRecord         bytes that no schema of ours explains
  ├── KeyMissing                a record is encrypted with a key that this process does not have
  ├── KeyWrong                  the key of that name is another one
+ ├── ClaimStoreError           a claim store that is not allowed, or cannot be used (start-up)
  ├── NotEncrypted              a record is plain where the settings want every one encrypted
  └── EngineFailure             an agent or a background loop ended: the worker stops
 """
@@ -148,6 +149,13 @@ class KeyWrong(PenstockError):
     """A record is encrypted with a key of the same name and other bytes.
 
     Operator action: correct the key's file or command; a new key gets a new name.
+    """
+
+
+class ClaimStoreError(PenstockError):
+    """A workflow's claim store that the settings do not allow, or that cannot be used.
+
+    Operator action: add it to `claim_check_stores`, or correct the workflow's `claim_check.store`.
     """
 
 

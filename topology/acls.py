@@ -51,7 +51,7 @@ def acls_of(plan: WorkflowPlan, role: Role, sizes: Sizes, *, creates: bool = Tru
     """Return what a role needs for a workflow; `creates`: a worker makes the topics that are missing."""
     by_role: dict[Role, Callable[[], Iterable[Acl]]] = {
         "worker": lambda: _worker(plan, sizes, creates=creates),
-        "publisher": lambda: [Acl("topic", plan.topic("input"), "Write")],
+        "publisher": lambda: _publisher(plan),
         "consumer": lambda: _consumer(plan),
         "console": lambda: _console(plan),
     }
@@ -93,6 +93,12 @@ def _consumer(plan: WorkflowPlan) -> Iterable[Acl]:
     for topic in plan.topics:
         if topic.purpose == "tokens":
             yield Acl("topic", topic.name, "Read")
+
+
+def _publisher(plan: WorkflowPlan) -> Iterable[Acl]:
+    yield Acl("topic", plan.topic("input"), "Write")
+    if plan.claim_check is not None:  # the recorded version says where large inputs go
+        yield Acl("topic", plans_topic(), "Read")
 
 
 def _console(plan: WorkflowPlan) -> Iterable[Acl]:

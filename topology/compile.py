@@ -14,6 +14,7 @@ from topology.plan import (
     INPUT,
     BatchPlan,
     Budget,
+    ClaimCheck,
     ForEachPlan,
     LeasePlan,
     LlmPlan,
@@ -71,6 +72,9 @@ def compile_plan(
         budget=_budget(spec.budget),
         daily_budget=_budget(spec.daily_budget),
         deadline_ms=spec.deadline_ms,
+        claim_check=None
+        if spec.claim_check is None
+        else ClaimCheck(spec.claim_check.store, spec.claim_check.above_bytes),
     )
     return replace(plan, plan_hash=hash_of(plan))
 
@@ -86,6 +90,8 @@ def plan_as_json(plan: WorkflowPlan) -> dict[str, Any]:
         for option in OPTIONS:
             if not node[option]:
                 del node[option]
+    if whole["claim_check"] is None:
+        del whole["claim_check"]
     return whole
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from schemas.claims import Claim
 from topology.cel_ast import Named, names_in
 from topology.diagnostics import suggestion
 
@@ -63,6 +64,7 @@ class Expression:
         """Return the value for `mapping` (names to JSON values; a missing name is null), or raise `ExpressionError`."""
         try:
             data = {name: _pick(mapping.get(name), fields) for name, fields in self._roots}
+            _refuse_claims(self.source, data)
             value = self._program.eval(data=data)
             result = value.plain_value()
             failed = value.type() == cel.Type.ERROR
@@ -137,7 +139,7 @@ def _fields_of(name: str, uses: tuple[Named, ...]) -> tuple[str, ...] | None:
 
 def _pick(value: Any, fields: tuple[str, ...] | None) -> Any:
     """Return only what the expression reads: the library converts every value it is given, and outputs can be large."""
-    if fields is not None and isinstance(value, dict):
+    if fields is not None and type(value) is dict:
         value = {field: value[field] for field in fields if field in value}
     _refuse_nul(value)
     return value
@@ -155,6 +157,16 @@ def _refuse_nul(value: Any) -> None:
     elif isinstance(value, list):
         for inner in value:
             _refuse_nul(inner)
+
+
+def _refuse_claims(source: str, data: Mapping[str, Any]) -> None:
+    """Raise on a value that is in a claim store: who decides by an expression waits for nothing."""
+    for name, value in data.items():
+        if isinstance(value, Claim):
+            raise ExpressionError(
+                f"{source!r}: {name} has {value.size} bytes and is in the claim store, where no expression reads it: have a node "
+                "give on what is needed as an output of its own, or set claim_check.above_bytes higher"
+            )
 
 
 def _compile_error(source: str, text: str, known: frozenset[str]) -> ExpressionError:

@@ -10,7 +10,17 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from topology.diagnostics import suggestion
-from topology.spec import KINDS, BaseNode, BatchSpec, BudgetSpec, NodeSpec, RuleSpec, WorkflowFile, WorkflowSpec
+from topology.spec import (
+    KINDS,
+    BaseNode,
+    BatchSpec,
+    BudgetSpec,
+    ClaimCheckSpec,
+    NodeSpec,
+    RuleSpec,
+    WorkflowFile,
+    WorkflowSpec,
+)
 from topology.yaml_tree import DocPath
 
 NODES: DocPath = ("workflow", "nodes")
@@ -168,6 +178,8 @@ def _model_at(path: DocPath, raw: Any) -> type[BaseModel]:
             return KINDS[_at(raw, path[:3])["type"]]
         case ("workflow", "budget" | "daily_budget", _):
             return BudgetSpec
+        case ("workflow", "claim_check", _):
+            return ClaimCheckSpec
         case ("workflow", _):
             return WorkflowSpec
     return WorkflowFile

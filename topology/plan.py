@@ -204,6 +204,14 @@ class TablePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimCheck:
+    """Values of more than `above_bytes` are in `store`; records carry claims."""
+
+    store: str
+    above_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowPlan:
     """A workflow, ready to run: nodes in topological order, every topic and table it owns, and the hash of it all."""
 
@@ -221,6 +229,7 @@ class WorkflowPlan:
     budget: Budget | None = None
     daily_budget: Budget | None = None
     deadline_ms: int | None = None
+    claim_check: ClaimCheck | None = None
 
     @property
     def foreground(self) -> tuple[NodePlan, ...]:

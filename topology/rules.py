@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from topology.claim_stores import problem_of
 from topology.parse import NODES, Finding
 from topology.spec import BaseNode, BudgetSpec, FunctionNode, LlmNode, ReviewNode, ReviewSpec, RouterNode, WorkflowSpec
 from topology.yaml_tree import DocPath
@@ -27,6 +28,9 @@ PARAMS_OF_ITS_OWN = frozenset(
 
 def check_workflow(workflow: WorkflowSpec) -> Iterator[Finding]:
     """Find what is wrong between the workflow's own keys."""
+    problem = None if workflow.claim_check is None else problem_of(workflow.claim_check.store)
+    if problem is not None:
+        yield Finding(("workflow", "claim_check", "store"), f"workflow: claim_check.store: {problem}", "value")
     for key in ("budget", "daily_budget"):
         budget = getattr(workflow, key)
         if budget is not None and budget.max_tokens is None and budget.max_cost_usd is None:

@@ -192,6 +192,15 @@ KINDS: dict[str, type[BaseNode]] = {
 }
 
 
+class ClaimCheckSpec(Strict):
+    """Where values go that are too large for records, and from which size on."""
+
+    store: Text
+    """`file:///FOLDER` or `s3://BUCKET/PREFIX`; the setting `claim_check_stores` must allow it."""
+    above_bytes: Annotated[int, Field(ge=1_024, le=1_000_000)] = 262_144
+    """Inputs and outputs with more bytes of JSON than this are put there."""
+
+
 class WorkflowSpec(Strict):
     """A workflow: its nodes, and what holds for all of them."""
 
@@ -211,6 +220,8 @@ class WorkflowSpec(Strict):
     """How long the state of a finished run is kept for redrives and replays."""
     run_id_from: RunIdFrom = "auto"
     """What names a run: the record's key, its `ce_id` header, or its place in the topic; `auto` is the first of them that is there."""
+    claim_check: ClaimCheckSpec | None = None
+    """Keeps large inputs and outputs outside of Kafka."""
     nodes: Annotated[list[NodeSpec], Field(min_length=1, max_length=1000)]
     """In any order."""
 

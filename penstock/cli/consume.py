@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.cli import logs, loops, output, target
+from penstock.cli import logs, loops, output, resolve, target
 from penstock.cli.errors import FAILED, say
 from penstock.cli.options import AsJson, Bootstrap, WorkflowId
 
@@ -28,6 +28,7 @@ class Wanted:
     run_id: str | None
     as_json: bool
     tokens: bool
+    resolve: bool = False
 
 
 def consume(
@@ -51,6 +52,7 @@ def consume(
         bool,
         typer.Option("--tokens", help="Not results: what models of nodes with `stream: true` say, as they say it."),
     ] = False,
+    resolved: resolve.Resolve = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +60,9 @@ def consume(
     where = target.begin(begin, "--from")
     logs.quiet()
     config = target.config_of(bootstrap)
-    wanted = Wanted(workflow_id, where, count or (1 if run_id and not tokens else None), run_id, as_json, tokens)
+    wanted = Wanted(
+        workflow_id, where, count or (1 if run_id and not tokens else None), run_id, as_json, tokens, resolved
+    )
     try:
         missing = loops.asking(_consume(config, wanted, timeout), config, "consume", workflow_id)
     except KeyboardInterrupt:
@@ -90,7 +94,7 @@ async def _consume(config: EngineConfig, wanted: Wanted, within_s: float | None)
         try:
             async with asyncio.timeout(within_s):
                 async for found in read(reader, wanted.run_id):
-                    show(found)
+                    show(await resolve.result(config.claims, found) if wanted.resolve and not wanted.tokens else found)
                     missing = None if missing is None else missing - 1
                     if missing == 0:
                         break

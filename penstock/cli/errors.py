@@ -50,6 +50,7 @@ def exit_code_of(error: Exception) -> int | None:
     from streams.errors import (
         AccessDenied,
         AuthenticationFailed,
+        ClaimStoreError,
         HandlerImportError,
         MoveUnderWay,
         PenstockError,
@@ -64,7 +65,7 @@ def exit_code_of(error: Exception) -> int | None:
     refused = (AccessDenied, AuthenticationFailed)
     misfit = (MoveUnderWay, StructureChanged, TopicMismatch, TopicsMissing)
     bad = (HandlerImportError, ProviderConfigError, TelemetryError, *misfit, *refused)
-    if isinstance(error, (SettingsError, EncryptionError, WorkflowErrors, AmbiguousRun, *bad)):
+    if isinstance(error, (SettingsError, EncryptionError, ClaimStoreError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)
     return FAILED if expected else None

@@ -29,6 +29,10 @@ Traceparent = Annotated[
 ]
 
 
+MAY_BE_LARGE = 256
+"""Characters; less than this no workflow puts away, so nobody need look how it has it."""
+
+
 def publish(
     workflow_id: WorkflowId,
     text: InputText = None,
@@ -68,9 +72,12 @@ def _check_traceparent(text: str | None) -> None:
 
 
 async def _publish(config: EngineConfig, workflow_id: str, runs: Sequence[Input], as_json: bool) -> None:
-    from penstock.client import connections, publishing, workflows
+    from penstock.client import connections, plans, publishing, workflows
 
-    topic = workflows.input_of(workflow_id, await workflows.topics_on(config))
+    topics = await workflows.topics_on(config)
+    topic = workflows.input_of(workflow_id, topics)
+    if any(len(one.text) > MAY_BE_LARGE for one in runs):
+        runs = await publishing.put_away(runs, await plans.claim_check_of(config, workflow_id, topics), config.claims)
     async with connections.producer(config) as producer:
         async for published in publishing.publish(producer, topic, runs):
             found = dataclasses.asdict(published)

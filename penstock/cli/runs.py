@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from penstock.cli import logs, loops, output, target
+from penstock.cli import logs, loops, output, resolve, target
 from penstock.cli.asking import patch_of
 from penstock.cli.errors import BadUsage
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
@@ -65,6 +65,7 @@ def show(
             help="As of then: ISO 8601, a span back (-10m), or an offset of the run's partition of its run journal.",
         ),
     ] = None,
+    resolved: resolve.Resolve = False,
     bootstrap: Bootstrap = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,6 +77,8 @@ def show(
     config = target.config_of(bootstrap)
     looking = _show(config, run_id, workflow, then, is_offset=at is not None and at.isdecimal())
     detail = detail_of(loops.asking(looking, config, "look", workflow))
+    if resolved:
+        detail = loops.run(resolve.detail(config.claims, detail))
     if as_json:
         output.line(detail)
         return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penstock.client.times import Begin
     from penstock.security import ClientArguments
     from penstock.settings import Settings
+    from streams.claims.claims import Claims
     from streams.engine.config import EngineConfig
     from streams.sealing.keyring import Keyring
 
@@ -47,7 +48,15 @@ def config_of(option: str | None) -> EngineConfig:
 
     known = settings.load()
     address = outside(option, known) or embedded(known)
-    return EngineConfig(address, kafka=security_of(known), sealing=keys_to_read(known))
+    keys = keys_to_read(known)
+    return EngineConfig(address, kafka=security_of(known), sealing=keys, claims=claims_of(known, keys))
+
+
+def claims_of(settings: Settings, keyring: Keyring | None) -> Claims | None:
+    """Return the claim stores that are allowed, None if there are none."""
+    from streams.claims.claims import Claims
+
+    return Claims(settings.claim_check_stores, keyring) if settings.claim_check_stores else None
 
 
 def security_of(settings: Settings) -> ClientArguments:
@@ -103,6 +112,7 @@ def worker_config(
     """Return how an engine runs."""
     from streams.engine.config import EngineConfig
 
+    keyring = keys_of(settings)
     return EngineConfig(
         bootstrap,
         partitions=partitions,
@@ -111,7 +121,8 @@ def worker_config(
         lease_folder=settings.home.absolute() / "workers",
         kafka=security_of(settings),
         sizes=settings.sizes(),
-        sealing=keys_of(settings),
+        sealing=keyring,
+        claims=claims_of(settings, keyring),
     )
 
 

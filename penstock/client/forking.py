@@ -14,6 +14,7 @@ from penstock.client.errors import NoFork
 from penstock.client.publishing import Input, Published
 from penstock.client.runs import RunState
 from penstock.client.workflows import Workflow
+from schemas.claims import is_claim
 from schemas.codec import CodecError, decode, dumps, encode, loads
 from schemas.ids import traceparent_of
 from schemas.records import TERMINAL, Json, NodeRow, Spent, Started, Succeeded, Terminal
@@ -41,13 +42,21 @@ class Fork:
         """Return the fork with a JSON merge patch of `sees` applied."""
         if edit is None:
             return self
+        claimed = [INPUT] if is_claim(self.input) else []
+        claimed += [node for node, end in self.ends.items() if is_claim(end.output)]
+        if touched := sorted(set(claimed) & set(edit)):
+            raise NoFork(
+                f"{touched[0]!r} is in a claim store: it cannot be edited; publish a corrected input as a new run"
+            )
         before = {INPUT: loads(self.input)} | {node: loads(end.output) for node, end in self.ends.items()}
         after = merge_patch(before, edit)
         lost = sorted(set(before) - set(after))
         if lost:
             raise NoFork(f"the edit leaves nothing of {lost[0]!r}")
-        ends = {node: replace(end, output=dumps(after[node])) for node, end in self.ends.items()}
-        return Fork(dumps(after[INPUT]), ends)
+        ends = {
+            node: end if node in claimed else replace(end, output=dumps(after[node])) for node, end in self.ends.items()
+        }
+        return Fork(self.input if INPUT in claimed else dumps(after[INPUT]), ends)
 
 
 def above(state: RunState, node: str) -> set[str]:

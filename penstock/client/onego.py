@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from penstock.client import connections
+from penstock.client import connections, publishing
 from penstock.client.connections import CLOSE_WITHIN_S
 from penstock.client.deleting import delete_workflow
-from penstock.client.publishing import Input, publish
+from penstock.client.publishing import Input
 from penstock.client.results import Outcomes, Result
 from penstock.client.workflows import topics_on
 from streams.bootstrap import engine_of
@@ -58,20 +58,21 @@ async def one_go(go: Go, resources: Resources, ended: Callable[[Result], None]) 
 
 async def _work(go: Go, engine: Engine, outcomes: Outcomes, ended: Callable[[Result], None]) -> None:
     working = asyncio.create_task(engine.run())
-    publishing = asyncio.create_task(_publish(go))
+    sending = asyncio.create_task(_publish(go))
     following = asyncio.create_task(_follow(outcomes, ended))
     try:
         async with asyncio.timeout(go.timeout_s):
-            await first_of(following, working, publishing)
+            await first_of(following, working, sending)
     except TimeoutError:
         pass
     finally:
-        await put_away(engine, working, publishing, following)
+        await put_away(engine, working, sending, following)
 
 
 async def _publish(go: Go) -> None:
+    inputs = await publishing.put_away(go.inputs, go.plan.claim_check, go.config.claims)
     async with connections.producer(go.config) as producer:
-        async for _ in publish(producer, input_topic(go.plan.id), go.inputs):
+        async for _ in publishing.publish(producer, input_topic(go.plan.id), inputs):
             pass
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from schemas import headers as names
-from schemas.codec import dumps
+from schemas.claims import is_claim, public_value, text_of
+from schemas.codec import dumps, loads
 from schemas.headers import Headers, headers_of
 from schemas.records import Position
+from streams.claims.claims import ClaimProblem, Claims
+from streams.errors import ClaimStoreError
 from topology.naming import control_topic
+from topology.plan import ClaimCheck
 
 WINDOW = 1_000
 """Records under way at once."""
@@ -39,12 +43,38 @@ class Published:
     offset: int
 
 
+async def put_away(inputs: Sequence[Input], check: ClaimCheck | None, claims: Claims | None) -> list[Input]:
+    """Return inputs with those that are too large for records put into the workflow's claim store.
+
+    Raises:
+        ClaimStoreError: the store is not allowed here, or does not take one.
+    """
+    return [replace(one, text=await claimed(one.text, check, claims)) for one in inputs]
+
+
+async def claimed(text: str, check: ClaimCheck | None, claims: Claims | None) -> str:
+    """Return an input's text, or that of a claim for it if it is too large."""
+    if (
+        check is None
+        or is_claim(text)
+        or len(text) <= check.above_bytes // 4
+        or len(text.encode()) <= check.above_bytes
+    ):
+        return text
+    stores = claims or Claims()
+    stores.check(check.store, "the workflow")
+    try:
+        return text_of(await stores.put(check.store, loads(text)))
+    except ClaimProblem as problem:
+        raise ClaimStoreError(f"the input could not be put away: {problem}") from None
+
+
 async def publish(producer: AIOKafkaProducer, topic: str, inputs: Sequence[Input]) -> AsyncIterator[Published]:
     """Publish `inputs` and yield where each stands, in their order; the header names the run whatever `run_id_from` says."""
     for first in range(0, len(inputs), WINDOW):
         window = inputs[first : first + WINDOW]
         sent = [
-            await producer.send(topic, i.text.encode(), key=i.run_id.encode(), headers=list(_headers(i)))
+            await producer.send(topic, public_value(i.text), key=i.run_id.encode(), headers=list(_headers(i)))
             for i in window
         ]
         for one, stands in zip(window, await asyncio.gather(*sent), strict=True):
@@ -53,7 +83,12 @@ async def publish(producer: AIOKafkaProducer, topic: str, inputs: Sequence[Input
 
 def _headers(i: Input) -> Headers:
     return headers_of(
-        {names.RUN_ID: i.run_id, names.REUSED: ",".join(i.reused) or None, names.TRACEPARENT: i.traceparent}
+        {
+            names.RUN_ID: i.run_id,
+            names.REUSED: ",".join(i.reused) or None,
+            names.TRACEPARENT: i.traceparent,
+            names.CLAIM: "1" if is_claim(i.text) else None,
+        }
     )
 
 

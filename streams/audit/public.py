@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import headers as names
+from schemas.claims import input_text
 from schemas.codec import loads
 from schemas.headers import header
 from schemas.ids import canonical_json, run_id_from_bytes
@@ -56,7 +57,16 @@ def input_of(entry: Entry) -> Input:
     )
     ids = frozenset(map(run_id_from_bytes, candidates))
     prefix = "" if named is not None else f"o-{entry.partition}-{entry.offset}-"
-    return Input(entry.position, entry.key, digest(entry.value or b""), ids, prefix)
+    return Input(entry.position, entry.key, _as_input(entry), ids, prefix)
+
+
+def _as_input(entry: Entry) -> str:
+    """Return the digest of an input as a run's journal has it: a claim is written there in one way."""
+    value = entry.value or b""
+    try:
+        return digest(input_text(value, header(entry.headers, names.CLAIM) is not None))
+    except ValueError:
+        return digest(value)
 
 
 def result_of(entry: Entry) -> tuple[str | None, Result] | None:
@@ -91,7 +101,7 @@ def dead_letter_of(entry: Entry) -> DeadLetter:
         header(entry.headers, names.CE_ID),
         header(entry.headers, names.CE_TYPE),
         entry.key,
-        digest(entry.value or b""),
+        _as_input(entry) if said["node"] is None else digest(entry.value or b""),
         said["kind"],
         said["message"] or "",
         said["node"],

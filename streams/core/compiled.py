@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from schemas.claims import Claim, value_of
+from schemas.claims import text_of as claim_text
 from schemas.codec import dumps, loads
 from schemas.records import Gathered, Json, NodeRow
 from streams.core.merge_patch import merge_patch
@@ -77,15 +79,21 @@ class CompiledWorkflow:
     plan: WorkflowPlan
     input_schema: Schema | None
     nodes: Mapping[str, CompiledNode]
+    stores: tuple[str, ...] = ()
+    """The claim stores that an input may name."""
 
 
 def compile_workflow(
-    plan: WorkflowPlan, prices: Prices | None = None, versions: NodeVersions | None = None, hides_keys: bool = False
+    plan: WorkflowPlan,
+    prices: Prices | None = None,
+    versions: NodeVersions | None = None,
+    hides_keys: bool = False,
+    stores: tuple[str, ...] = (),
 ) -> CompiledWorkflow:
     """Compile the plan's conditions, keys and input schema; they were checked at load, so an error here is a defect."""
     schema = None if plan.input_schema is None else compile_schema(plan.input_schema, "input_schema")
     nodes = {node.id: _compile_node(plan, node, prices or {}, versions, hides_keys) for node in plan.nodes}
-    return CompiledWorkflow(plan, schema, nodes)
+    return CompiledWorkflow(plan, schema, nodes, stores)
 
 
 def _compile_node(
@@ -123,8 +131,8 @@ def texts_of(plan: NodePlan, row: NodeRow) -> dict[str, Json | None]:
 
 
 def inputs_of(plan: NodePlan, row: NodeRow) -> dict[str, Any]:
-    """Return what the node sees as JSON values."""
-    return {name: None if text is None else loads(text) for name, text in texts_of(plan, row).items()}
+    """Return what the node sees as JSON values; what is in a claim store is a `Claim`."""
+    return {name: None if text is None else value_of(text) for name, text in texts_of(plan, row).items()}
 
 
 def _texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[Json]) -> dict[str, Json | None]:
@@ -132,12 +140,21 @@ def _texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[
     texts = {name: got.output if (got := gathered.get(name)) else None for name in seen}
     if not edits:
         return texts
-    values = _edited({name: None if text is None else loads(text) for name, text in texts.items()}, edits)
-    return {name: None if (value := values.get(name)) is None else dumps(value) for name in seen}
+    values = _edited({name: None if text is None else value_of(text) for name, text in texts.items()}, edits)
+    return {name: None if (value := values.get(name)) is None else _written(value) for name in seen}
 
 
 def _edited(values: dict[str, Any], edits: Sequence[Json]) -> dict[str, Any]:
-    """Apply what redrives changed, in order; a part the node does not see stays out of it."""
+    """Apply what redrives changed, in order; a part the node does not see stays out of it. What is in a claim store is patched when it is read."""
     for edit in edits:
-        values = merge_patch(values, loads(edit))
+        patch = loads(edit)
+        claims = {name: value for name, value in values.items() if isinstance(value, Claim) and name in patch}
+        values = merge_patch(values, patch)
+        for name, claim in claims.items():
+            if isinstance(patch[name], dict):
+                values[name] = claim.edited(patch[name])
     return values
+
+
+def _written(value: Any) -> Json:
+    return claim_text(value) if isinstance(value, Claim) else dumps(value)

@@ -8,6 +8,7 @@ from functools import lru_cache
 import orjson
 
 from schemas import headers as names
+from schemas.claims import is_claim, public_value
 from schemas.headers import Headers, headers_of, public_headers
 from schemas.ids import ce_id
 from schemas.records import Failed, NodeRow, Position, Started
@@ -69,7 +70,9 @@ def conflicting_start(topic: str, workflow: str, record: Started, message: str) 
     own = public_headers(
         identity, "DeadLetter", f"penstock/{workflow}", iso(record.started_at), record.run_id, record.traceparent
     )
-    return Send(topic, record.source_key, record.input.encode(), own + _cause("run_id_conflict", message, position=at))
+    claimed = headers_of({names.CLAIM: "1"}) if is_claim(record.input) else ()
+    cause = _cause("run_id_conflict", message, position=at)
+    return Send(topic, record.source_key, public_value(record.input), own + claimed + cause)
 
 
 def _cause(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas import headers as names
+from schemas.claims import MEMBER, PREFIX, Claim, input_text, malformed
 from schemas.codec import dumps, loads
 from schemas.headers import header
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
@@ -26,6 +27,7 @@ from streams.core.submissions import (
 )
 from streams.core.transition import Moment, Send, send, traced
 from streams.errors import KeyMissing
+from topology.claim_stores import is_inside, problem_of
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
 
@@ -42,8 +44,13 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
     plan = workflow.plan
     try:
         text, value = _json_of(record)
-        _check_schema(workflow, value)
-        digest = _hash_of(value)
+        claim = _claim_in(workflow, record, value)
+        if claim is None:
+            _check_schema(workflow, value)
+            digest = _hash_of(value)
+        else:
+            digest = claim.sha256  # the schema is checked by whoever reads it (streams/engine/attempt.py)
+        text = input_text(record.value or b"", claim is not None) if text.startswith(PREFIX) or claim else text
         run_id = name_run(plan.run_id_from, record)
         reused = _reused(plan, record)
     except Poison as why:
@@ -152,6 +159,23 @@ def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any) -> str | None:
         return f"edit: {unknown[0]!r} is nothing that node {node.id!r} sees; it sees {', '.join(seen)}"
     size = size_of(dumps(edit))
     return f"edit: {size} bytes, {MAX_OUTPUT_BYTES} are allowed" if size > MAX_OUTPUT_BYTES else None
+
+
+def _claim_in(workflow: CompiledWorkflow, record: Inbound, value: Any) -> Claim | None:
+    """Return what the record claims; only a header makes it a claim, and only a store that is allowed may be named."""
+    looks = isinstance(value, dict) and MEMBER in value
+    if not looks and not workflow.stores:
+        return None
+    if header(record.headers, names.CLAIM) is None:
+        return None
+    problem = malformed(value)
+    if problem is not None:
+        raise Poison("claim_malformed", f"the header {names.CLAIM} says that the value is a claim, but {problem}")
+    claim = Claim(value)
+    if not is_inside(claim.uri, workflow.stores):
+        why = problem_of(claim.uri) or f"the setting claim_check_stores has {', '.join(workflow.stores) or 'none'}"
+        raise Poison("claim_refused", f"{claim.uri} is in no store that is allowed: {why}")
+    return claim
 
 
 def name_run(how: RunIdFrom, record: Inbound) -> str:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.claims import Claim
 from schemas.ids import content_hash
 from schemas.records import ErrorInfo
 from streams.core.outcome import NodeError
 from topology.plan import INPUT, NodePlan
-from topology.templates import compile_template
+from topology.templates import TemplateError, compile_template
 
 MAX_FEEDBACK = 1_500
 """Characters of the previous error that the model is told."""
@@ -45,6 +46,14 @@ class Prompt:
 
         A node without an output is None in the template, so that it can ask for it.
         """
+        for name in self._template.names:
+            if isinstance(claim := inputs.get(name), Claim):
+                raise TemplateError(
+                    f"{name} has {claim.size} bytes and is in the claim store: a budget, and a router's cache, need the prompt "
+                    "before the call is made, where nothing is read. Leave that out, or set claim_check.above_bytes higher",
+                    self._template.names[name],
+                    self._template.path,
+                )
         prompt = self._template.render({ROUTES: self._routes, **dict.fromkeys(self._names), **inputs})
         if self._routes is not None and ROUTES not in self._template.names:
             prompt = f"{prompt}\n\nRoutes:\n{_listed(self._routes)}"

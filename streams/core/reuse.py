@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.claims import Claim
 from schemas.records import NodeRow, Recorded, Spent, Succeeded
 from streams.core.limits import MAX_OUTPUT_BYTES, size_of
 from streams.core.node_context import Context
@@ -39,6 +40,8 @@ def answer_again(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> T
     prompt = context.node.prompt
     if not row.reuse or not row.recorded or prompt is None:
         return None
+    if any(isinstance(value, Claim) for value in inputs.values()):
+        return None  # what would be asked is not known without reading a claim store
     asked = prompt.request_hash(prompt.messages(inputs, None)[0])
     known = next((answer for answer in row.recorded if answer.request_hash == asked), None)
     if known is None:

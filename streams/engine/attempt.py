@@ -8,8 +8,10 @@ from typing import Any, Protocol, cast
 
 import orjson
 
+from schemas.claims import Claim
 from schemas.quick import replace
 from schemas.records import AttemptDeferred, AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
+from streams.claims.claims import Claims
 from streams.core.compiled import inputs_of
 from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW, MAX_TRACEBACK, cut
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome
@@ -18,6 +20,7 @@ from streams.core.transition import Send, send
 from streams.engine.allowance import patience_ms
 from streams.engine.begun import Begun
 from streams.engine.deltas import Deltas
+from streams.engine.outside import Outside
 from topology.plan import NodePlan
 
 
@@ -30,19 +33,42 @@ class Node(Protocol):
 
 
 async def attempt(
-    workflow: str, plan: NodePlan, node: Node, row: NodeRow, clock: Callable[[], int], deltas: Deltas | None = None
+    workflow: str,
+    plan: NodePlan,
+    node: Node,
+    row: NodeRow,
+    clock: Callable[[], int],
+    deltas: Deltas | None = None,
+    outside: Outside | None = None,
 ) -> Send:
     """Run the attempt that `row` stands for; return what the node's journal is to say of it, once its `deltas` are written."""
     began, node_input = clock(), _input_of(workflow, plan, row)
-    if deltas is None:
+    claim: Json | None = None
+    if outside is None and any(type(value) is Claim for value in node_input.inputs.values()):
+        outside = Outside(Claims())  # no store is allowed any more: that is what the attempt is to say
+    if outside is not None:
+        outcome, claim = await _outside(plan, node, node_input, deltas, outside)
+    elif deltas is None:
         outcome = await _within(plan, node.execute(node_input))
     else:
         outcome = await _streamed(plan, node, node_input, deltas)
     if isinstance(outcome, Deferred):
         record: AttemptDeferred | Succeeded | AttemptFailed = _deferred(plan, row, outcome, clock())
     else:
-        record = _ended(plan, row, outcome, began, clock())
+        record = _ended(plan, row, outcome, began, clock(), claim)
     return send(plan.topic, record, plan.id, row.epoch, row.seq, row.traceparent)
+
+
+async def _outside(
+    plan: NodePlan, node: Node, node_input: NodeInput, deltas: Deltas | None, outside: Outside
+) -> tuple[Outcome, Json | None]:
+    """Run an attempt on claimed values; return its outcome and, where the output is claimed in its turn, the claim."""
+    seen = await outside.seen(node_input)
+    if isinstance(seen, Failed):
+        return seen, None
+    work = _within(plan, node.execute(seen)) if deltas is None else _streamed(plan, node, seen, deltas)
+    outcome = await work
+    return (outcome, None) if isinstance(outcome, Deferred) else await outside.put(outcome)
 
 
 async def _streamed(plan: NodePlan, node: Node, node_input: NodeInput, deltas: Deltas) -> Outcome:
@@ -71,8 +97,10 @@ def _deferred(plan: NodePlan, row: NodeRow, outcome: Deferred, now: int) -> Atte
     )
 
 
-def _ended(plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, ended: int) -> Succeeded | AttemptFailed:
-    outcome, output = _output_of(outcome)
+def _ended(
+    plan: NodePlan, row: NodeRow, outcome: Done | Failed, began: int, ended: int, claim: Json | None = None
+) -> Succeeded | AttemptFailed:
+    outcome, output = _output_of(outcome) if claim is None else (outcome, claim)
     spent = Spent(outcome.usage.prompt_tokens, outcome.usage.completion_tokens, outcome.cost_usd)
     model, raw = cut(outcome.model, MAX_KEY), cut(outcome.raw, MAX_RAW)
     if isinstance(outcome, Done):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streams.claims.claims import Claims
 from streams.sealing.keyring import Keyring
 from topology.sizes import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, Sizes
 
@@ -45,5 +46,7 @@ class EngineConfig:
     """Whether what is missing is created; else a worker says what, and does not start."""
     sizes: Sizes = field(default_factory=Sizes)
     """How topics are made: copies, retention, cleanup."""
+    claims: Claims | None = None
+    """The stores of values that are too large for records. None: there is none."""
     sealing: Keyring | None = None
     """The keys of what travels encrypted, for every client. None: nothing is, and nobody looks."""

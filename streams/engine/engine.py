@@ -238,6 +238,7 @@ class Engine:
             self.incarnation,
             self._versions,
             self._watch,
+            self.config.claims,
         )
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from schemas.quick import replace
 from schemas.records import NodeRow, Row, Succeeded
+from streams.claims.claims import Claims
 from streams.core.transition import Send
 from streams.core.versions import Versions
 from streams.engine.allowance import patience_ms
@@ -16,6 +17,7 @@ from streams.engine.deltas import Deltas
 from streams.engine.executor import Executor, Key
 from streams.engine.items import Rows
 from streams.engine.log import Log, Outgoing
+from streams.engine.outside import Outside
 from streams.engine.processor import Address
 from streams.engine.tables import Tables
 from streams.engine.version_nodes import VersionNodes
@@ -45,8 +47,11 @@ class Launcher:
         incarnation: str,
         versions: Versions | None = None,
         watch: Watch | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._plan = plan
+        self._versions = versions
+        self._claims = claims
         self._rows = Rows(plan, tables, versions)
         self._nodes = nodes
         self._executor = executor
@@ -123,7 +128,17 @@ class Launcher:
 
     async def _made(self, plan: NodePlan, partition: int, row: NodeRow) -> Send:
         node, deltas = self._nodes.of(base_of(plan.id), row.plan_hash), self._deltas(plan, partition, row)
-        return await attempt(self._plan.id, plan, node, row, self._clock, deltas)
+        return await attempt(self._plan.id, plan, node, row, self._clock, deltas, self._outside(plan, row))
+
+    def _outside(self, plan: NodePlan, row: NodeRow) -> Outside | None:
+        """Return what an attempt keeps outside of its records, by the version of its run."""
+        if self._versions is None:
+            return None
+        workflow = self._versions.of(row.plan_hash)
+        if self._claims is None and workflow.plan.claim_check is None:
+            return None
+        check = None if plan.id != base_of(plan.id) else workflow.plan.claim_check  # an agent gathers what items give
+        return Outside(self._claims or Claims(), check, workflow.input_schema)
 
     def _deltas(self, plan: NodePlan, partition: int, row: NodeRow) -> Deltas | None:
         """Return where a streaming node's model is heard."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -225,3 +227,39 @@ def test_plain_records_of_others_are_taken_or_refused(cli: Cli, workflow: tuple[
     while not (letters := cli("dead-letter", "list", workflow_id, "--json").json):
         pass  # the test's timeout is the limit
     assert [letter["kind"] for letter in letters] == ["not_encrypted"]
+
+
+APP = """
+import faust, os
+from penstock import encryption, settings
+from streams.interop.faust import external_node
+
+app = faust.App("{id}-app", broker="kafka://" + os.environ["PENSTOCK_BOOTSTRAP"], topic_disable_leader=True,
+                topic_allow_declare=False, store="memory://")
+
+@external_node(app, workflow="{id}", node="score", keyring=encryption.keyring_of(settings.load()))
+async def score(inputs, request):
+    return {{"score": len(inputs["input"]["text"])}}
+
+app.main()
+"""
+EXTERNAL = """workflow:
+  id: {id}
+  nodes:
+    - {{id: score, type: external, timeout_ms: 60000}}
+"""
+
+
+def test_a_faust_app_with_the_key_answers_an_external_node(cli: Cli) -> None:
+    (cli.folder / "penstock.toml").write_text("")
+    write_keys(cli, "k1", "k1", require=True)
+    workflow, file = write_workflow(cli.folder, EXTERNAL)
+    (cli.folder / "app.py").write_text(APP.format(id=workflow))
+    cli.worker(file)
+    cli("publish", workflow, "--input", '{"text": "abc"}', "--run-id", "r1")
+    env = {**cli.env, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with (cli.folder / "app.log").open("w") as log:
+        command = [sys.executable, "app.py", "worker", "--without-web", "-l", "error"]
+        cli.started.append(subprocess.Popen(command, cwd=cli.folder, env=env, stdout=log, stderr=log, text=True))
+    result = cli("consume", workflow, "--run-id", "r1", "--timeout", "60", "--json", timeout=90).object
+    assert result["outputs"] == {"score": {"score": 3}}, (cli.folder / "app.log").read_text()[-3_000:]

@@ -14,9 +14,17 @@ from docsite import reference
 from penstock import settings
 from penstock.cli.main import app
 from tests.docs.pages import ROOT
-from topology.spec import KINDS, BatchSpec, BudgetSpec, ReviewSpec, RuleSpec, WorkflowSpec
+from topology.spec import KINDS, BatchSpec, BudgetSpec, ClaimCheckSpec, ReviewSpec, RuleSpec, WorkflowSpec
 
-SPECS: tuple[type[BaseModel], ...] = (WorkflowSpec, *KINDS.values(), BudgetSpec, BatchSpec, RuleSpec, ReviewSpec)
+SPECS: tuple[type[BaseModel], ...] = (
+    WorkflowSpec,
+    *KINDS.values(),
+    BudgetSpec,
+    BatchSpec,
+    ClaimCheckSpec,
+    RuleSpec,
+    ReviewSpec,
+)
 
 
 @pytest.mark.parametrize(

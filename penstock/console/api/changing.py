@@ -56,6 +56,8 @@ async def start_run(call: Call) -> Response:
         if asked.answer is not None:
             return _accepted(asked.answer, repeated=True)
         topic = input_of(workflow.id, call.console.topics)
+        plan = await call.console.ask(partial(plans.current_plan, workflow=workflow.id))
+        text = await publishing.claimed(text, None if plan is None else plan.claim_check, call.console.config.claims)
         async with call.console.producer() as producer:
             async for stands in publishing.publish(producer, topic, [publishing.Input(run_id, text)]):
                 asked.answer = shapes.PublishedRun(
