@@ -90,7 +90,7 @@ def own_kafka(clone: Path, environment: dict[str, str]) -> Iterator[Shell]:
     """A terminal without any Kafka; what the page starts is stopped."""
     with closing(Shell(clone, environment, {})) as shell:
         yield shell
-    devkafka.stop(clone / ".penstock")
+    devkafka.stop(clone / shell.env.get("PENSTOCK_HOME", ".penstock"))
 
 
 async def _forget(plans: list[WorkflowPlan], config: EngineConfig) -> None:

@@ -45,6 +45,8 @@ class Shell:
         text = self._here(command.text)
         if (foreign := PERHAPS.search(text)) and shutil.which(foreign[1]) is None:
             return
+        if text.endswith("kafka stop"):
+            self.close()  # a page says so: the workers first
         if STAYS.match(text) or TERMINAL.search(command.comment):
             self._start(text)
             return
@@ -69,6 +71,7 @@ class Shell:
             except subprocess.TimeoutExpired:
                 _signal(process, signal.SIGKILL)
                 process.wait()
+        self.beside.clear()
 
     def _here(self, text: str) -> str:
         for written, real in self.places.items():
