@@ -126,6 +126,4 @@ def _require_library() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError:
-        raise EncryptionError(
-            "encryption needs the package `cryptography`: pip install -e '.[encryption]'"
-        ) from None
+        raise EncryptionError("encryption needs the package `cryptography`: pip install -e '.[encryption]'") from None
