@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 from docsite import examples, links, reference
+
+REMOTE = re.compile(r"<(script|img|iframe|link)\b[^>]*(src|href)=.?(https?:)?//[^>]*>")
 
 
 def on_config(config: Any) -> None:
@@ -48,6 +52,13 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     if page.file.generated_by is not None:
         return markdown
     return links.rewrite(markdown, f"docs/{page.file.src_uri}", page.file.src_uri)[0]
+
+
+def on_post_page(output: str, *, page: Any, **_: Any) -> str:
+    """Let no page through that would load something from elsewhere."""
+    if found := REMOTE.search(output):
+        raise PluginError(f"{page.file.src_uri} loads from elsewhere: {found[0]}")
+    return output
 
 
 def _leaves(nav: Any) -> Iterator[str]:

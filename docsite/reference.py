@@ -50,15 +50,15 @@ def configuration() -> str:
     schema = settings.Settings.model_json_schema(by_alias=False)
     known = schema.get("$defs", {})
     rows = [
-        (_variable(name), "" if _secret(key) or name in _ENVIRONMENT_ONLY else f"`{name}`", *_told(name, key, known))
+        (_variable(name) if _secret(key) or name in _ENVIRONMENT_ONLY else f"`{name}`", *_told(name, key, known))
         for name, key in schema["properties"].items()
         if name != "config_file"
     ]
     parts = [
         "# Settings\n",
-        "Made from `penstock/settings.py`. The environment wins over `penstock.toml` in the current folder (or the file that "
-        "`PENSTOCK_CONFIG` names). Secrets are never written in the file.\n",
-        tables.table(("variable", "key in the file", "type", "default", ""), rows),
+        "Made from `penstock/settings.py`. A setting `x` is the key `x` in `penstock.toml` (in the current folder, or the file that `PENSTOCK_CONFIG` "
+        "names), or the variable `PENSTOCK_X`, which wins. Those written as variables here are never in the file: secrets, and OpenAI's own.\n",
+        tables.table(("setting", "type", "default", ""), rows),
         "Further variables, which the file does not know:\n",
         tables.table(("variable", ""), [*OTHER_VARIABLES.items(), *_of_options()]),
     ]
@@ -143,8 +143,6 @@ def _first(schema: Mapping[str, Any]) -> str:
 
 
 def _variable(name: str) -> str:
-    if name in settings._FILE_ONLY:  # noqa: SLF001 - the reference tells what the code does
-        return ""
     alias = settings.Settings.model_fields[name].validation_alias
     return f"`{alias or 'PENSTOCK_' + name.upper()}`"
 
