@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from penstock import kafka_settings, secret_files, topic_settings
+from penstock import kafka_settings, registry_settings, secret_files, topic_settings
 from penstock.encryption import EncryptionSettings
 from penstock.kafka_settings import KafkaSettings
+from penstock.registry_settings import RegistrySettings
 from penstock.secret_files import SecretProblem
 from penstock.topic_settings import TopicSettings
 from streams.core.prices import Price
@@ -82,7 +83,7 @@ class _Environment(EnvSettingsSource):
         return super().get_field_value(field, field_name)
 
 
-class Settings(BaseSettings, KafkaSettings, TopicSettings):
+class Settings(BaseSettings, KafkaSettings, TopicSettings, RegistrySettings):
     """Everything that is set from outside; made by `load`, which hands in what the file says."""
 
     model_config = SettingsConfigDict(
@@ -161,7 +162,8 @@ def load(folder: Path | None = None) -> Settings:
         settings = Settings(**values, config_file=path)
     except ValidationError as error:
         raise SettingsError(_explained(error, path, values)) from None
-    for key, said in (*kafka_settings.problems(settings), *topic_settings.problems(settings)):
+    rooms = (kafka_settings, topic_settings, registry_settings)
+    for key, said in (problem for room in rooms for problem in room.problems(settings)):
         raise SettingsError(f"{_where(key, path, values)}: {said}")
     for store in settings.claim_check_stores:
         if problem := problem_of(store):

@@ -25,6 +25,8 @@ from schemas.records import Json, Record
 from schemas.sealed import is_sealed, key_id_of
 
 MAGIC = 0
+FIRST_ID = 1_000_000
+"""Ids of a schema registry (`schema_registry_url`) are lower."""
 _HEAD = struct.Struct(">bI")
 
 Convert = Callable[[Any], Any]
@@ -65,7 +67,8 @@ def decode(value: bytes) -> Record:
     read = _READERS.get(schema_id)
     if read is None:
         raise CodecError(
-            f"schema id {schema_id} is not in schemas/avro/index.json; was this written by a newer version?"
+            f"schema id {schema_id} is not in schemas/avro/index.json; was this written by a newer version"
+            f"{'' if schema_id >= FIRST_ID else ', or with a schema registry (schema_registry_url)'}?"
         )
     try:
         return read(value)

@@ -44,7 +44,7 @@ def header(headers: Iterable[tuple[str, bytes | None]], name: str) -> str | None
 
 
 def public_headers(ce_id: str, ce_type: str, source: str, time: str, subject: str, traceparent: str | None) -> Headers:
-    """Return the CloudEvents binary-mode headers of a record on a public topic."""
+    """Return the CloudEvents binary-mode headers of a record on a public topic; there is no such thing as an empty subject."""
     return headers_of(
         {
             CE_ID: ce_id,
@@ -52,7 +52,7 @@ def public_headers(ce_id: str, ce_type: str, source: str, time: str, subject: st
             CE_SOURCE: source,
             CE_SPECVERSION: "1.0",
             CE_TIME: time,
-            CE_SUBJECT: subject,
+            CE_SUBJECT: subject or None,
             TRACEPARENT: traceparent,
         }
     )

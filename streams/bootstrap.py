@@ -10,7 +10,7 @@ from streams.core.versions import Versions
 from streams.engine.attempt import Node
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
-from streams.errors import ProviderConfigError
+from streams.errors import ProviderConfigError, RegistryError
 from streams.nodes import build
 from streams.nodes.resources import Resources
 from topology.plan import NodePlan, WorkflowPlan
@@ -26,7 +26,13 @@ def engine_of(
     Raises:
         HandlerImportError: a handler that does not import, with file and line.
         ProviderConfigError: a model without a provider, or without a price where a budget is in dollars.
+        RegistryError: Avro inputs or outputs, and no schema registry.
     """
+    if plan.needs_registry and config.wire is None:
+        raise RegistryError(
+            f"workflow {plan.id!r}: Avro inputs and outputs need a schema registry: set schema_registry_url "
+            "(PENSTOCK_SCHEMA_REGISTRY_URL), or take input_format and output_format out; `penstock registry start` starts one to try"
+        )
     others = instead or {}
     claims = config.claims
     if plan.claim_check is not None:

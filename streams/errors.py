@@ -16,6 +16,10 @@ PenstockError
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
  ├── VersionBeyond             another version has a topic or table that this worker does not hold
  ├── PositionLost              the group's place in a topic is gone, or the records there are
+ ├── RegistryUnreachable       no schema registry answers
+ ├── RegistryError             a schema registry that refuses what is asked
+ ├── SchemaBreaks              a schema that readers of the former one could not live with (start-up)
+ ├── InputMisfit               an input that the schema of its topic cannot hold
  ├── UndecodableRecord         bytes that no schema of ours explains
  ├── KeyMissing                a record is encrypted with a key that this process does not have
  ├── KeyWrong                  the key of that name is another one
@@ -128,6 +132,34 @@ class PositionLost(PenstockError):
     """The group has no committed position where runs exist, or records were deleted before they were read.
 
     Operator action: start the worker with `--resume-from TIME`, or `--resume-from earliest` to read everything again.
+    """
+
+
+class RegistryUnreachable(PenstockError):
+    """No schema registry answers.
+
+    Operator action: correct `schema_registry_url` / `PENSTOCK_SCHEMA_REGISTRY_URL`, or start the registry.
+    """
+
+
+class RegistryError(PenstockError):
+    """A schema registry refuses what is asked of it.
+
+    Operator action: the message has its answer; most often it is a credential, or a right that is missing.
+    """
+
+
+class SchemaBreaks(PenstockError):
+    """A schema differs from the registered one in a way that its readers could not live with.
+
+    Operator action: take the change back, make the field optional, or give the workflow a new id (and so a new subject).
+    """
+
+
+class InputMisfit(PenstockError):
+    """An input that is published as JSON and cannot be written by the Avro schema of its topic.
+
+    Operator action: the message says which field; correct the input, or register a schema that holds it.
     """
 
 

@@ -32,6 +32,7 @@ from streams.engine.log import Outgoing
 from streams.engine.processor import Address, Processor
 from streams.engine.tables import Tables
 from streams.engine.timers import Timers
+from topology.compile import in_json
 from topology.items import base_of
 from topology.plan import WorkflowPlan
 
@@ -135,7 +136,7 @@ class TopologyTestDriver:
         jitter: float = 0.0,
         prices: Prices | None = None,
     ) -> None:
-        self.plan = plan
+        self.plan = plan = in_json(plan)
         self.now = 0
         self.jitter = jitter
         self.executions: list[NodeInput] = []
@@ -159,7 +160,7 @@ class TopologyTestDriver:
 
     def deploy(self, plan: WorkflowPlan) -> None:
         """Go on with another version of the workflow, as after the restart of its workers: runs in flight keep theirs."""
-        self.plan = plan
+        self.plan = plan = in_json(plan)
         self._versions.learn([plan], plan.plan_hash)
         self._restart()
 

@@ -75,6 +75,8 @@ def compile_plan(
         claim_check=None
         if spec.claim_check is None
         else ClaimCheck(spec.claim_check.store, spec.claim_check.above_bytes),
+        input_format=spec.input_format,
+        output_format=spec.output_format,
     )
     return replace(plan, plan_hash=hash_of(plan))
 
@@ -82,6 +84,9 @@ def compile_plan(
 def plan_as_json(plan: WorkflowPlan) -> dict[str, Any]:
     """Return the plan as JSON that is the same on every machine: no absolute path is in it."""
     whole = asdict(plan)
+    for option in FORMATS:
+        if whole[option] == "json":
+            del whole[option]
     for node in whole["nodes"]:
         if node["function"] is not None:
             del node["function"]["path"]
@@ -95,6 +100,9 @@ def plan_as_json(plan: WorkflowPlan) -> dict[str, Any]:
     return whole
 
 
+FORMATS = ("input_format", "output_format")
+"""As with OPTIONS: JSON, which is what there was at first, is not said."""
+
 OPTIONS = ("router", "review", "batch", "for_each", "lease", "requests_topic", "stream", "background")
 """What only some nodes have; where it is absent the hash is as it was before there was such an option."""
 
@@ -105,6 +113,14 @@ def hash_of(plan: WorkflowPlan) -> str:
     del whole["plan_hash"]
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def in_json(plan: WorkflowPlan) -> WorkflowPlan:
+    """Return the plan with inputs and results in JSON: for where there is no registry, or topics that are deleted again."""
+    if not plan.needs_registry:
+        return plan
+    plan = replace(plan, input_format="json", output_format="json")
+    return replace(plan, plan_hash=hash_of(plan))
 
 
 def sinks_of(nodes: tuple[NodePlan, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from topology.asyncapi import document
 from topology.naming import consumer_group
 from topology.plan import INPUT, Budget, NodePlan, WorkflowPlan
 from topology.promises import Promise, duration, promises_of
@@ -22,9 +23,7 @@ class UnknownFormat(ValueError):
 
 
 def describe(plan: WorkflowPlan, format: str = "text") -> str:
-    """Return the plan as `text`, `mermaid` or `json`, ending in a newline."""
-    if format == "asyncapi":
-        raise UnknownFormat("not in effect yet: describe --format asyncapi")
+    """Return the plan as `text`, `mermaid`, `json` or `asyncapi`, ending in a newline."""
     if format not in FORMATS:
         raise UnknownFormat(f"format {format!r} is not one of {', '.join(FORMATS)}")
     return FORMATS[format](plan)
@@ -131,6 +130,10 @@ def _as_json(plan: WorkflowPlan) -> str:
     return json.dumps(description(plan), indent=2, ensure_ascii=False) + "\n"
 
 
+def _as_asyncapi(plan: WorkflowPlan) -> str:
+    return json.dumps(document(plan), indent=2, ensure_ascii=False) + "\n"
+
+
 def _as_mermaid(plan: WorkflowPlan) -> str:
     """Return a flowchart: solid arrows are dependencies, dotted ones data that is read from further up."""
     lines = ["flowchart LR", f'  input(["{plan.topic("input")}"])']
@@ -224,4 +227,9 @@ def _promise(plan: WorkflowPlan, promise: Promise) -> list[str]:
     ]
 
 
-FORMATS: Mapping[str, Callable[[WorkflowPlan], str]] = {"text": _as_text, "mermaid": _as_mermaid, "json": _as_json}
+FORMATS: Mapping[str, Callable[[WorkflowPlan], str]] = {
+    "text": _as_text,
+    "mermaid": _as_mermaid,
+    "json": _as_json,
+    "asyncapi": _as_asyncapi,
+}

@@ -150,6 +150,11 @@ def leases_table(node: str) -> str:
     return f"{_part(node)}.leases"
 
 
+def is_leases_table(table: str) -> bool:
+    """Say whether a table is one of leases."""
+    return table.endswith(".leases")
+
+
 RUN_TABLE = "run"
 TIMERS_TABLE = "timers"
 LEDGER_TABLE = "ledger"
@@ -197,6 +202,11 @@ def moving_topic(topic: str) -> str:
 def changelog_topic(workflow: str, table: str) -> str:
     """The compacted topic behind `table`."""
     return legal_topic(f"{_OURS}{workflow}-{table}-changelog")
+
+
+def is_changelog(topic: str) -> bool:
+    """Say whether a topic is named as changelogs are, while it is copied, too."""
+    return topic.removesuffix(MOVING).endswith("-changelog")
 
 
 def consumer_group(workflow: str) -> str:

@@ -11,6 +11,7 @@ Join = Literal["all_success", "any_success", "all_done"]
 OnLowConfidence = Literal["stop", "fallback", "review"]
 Executor = Literal["thread", "process"]
 RunIdFrom = Literal["auto", "key", "ce_id", "offset"]
+Format = Literal["json", "avro"]
 TopicPurpose = Literal[
     "input", "control", "run", "journal", "retry", "dead-letter", "output", "tokens", "requests", "routes", "effects"
 ]
@@ -230,6 +231,8 @@ class WorkflowPlan:
     daily_budget: Budget | None = None
     deadline_ms: int | None = None
     claim_check: ClaimCheck | None = None
+    input_format: Format = "json"
+    output_format: Format = "json"
 
     @property
     def foreground(self) -> tuple[NodePlan, ...]:
@@ -240,6 +243,11 @@ class WorkflowPlan:
     def has_ledger(self) -> bool:
         """Say whether calls are reserved before they are made."""
         return self.budget is not None or self.daily_budget is not None
+
+    @property
+    def needs_registry(self) -> bool:
+        """Say whether inputs or results are in Avro, whose schemas are in a registry."""
+        return "avro" in (self.input_format, self.output_format)
 
     def node(self, node_id: str) -> NodePlan:
         """Return the node called `node_id`; KeyError if there is none."""

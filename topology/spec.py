@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from topology.plan import Executor, Join, OnItemError, OnLowConfidence, OnTimeout, RunIdFrom
+from topology.plan import Executor, Format, Join, OnItemError, OnLowConfidence, OnTimeout, RunIdFrom
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
@@ -222,6 +222,10 @@ class WorkflowSpec(Strict):
     """What names a run: the record's key, its `ce_id` header, or its place in the topic; `auto` is the first of them that is there."""
     claim_check: ClaimCheckSpec | None = None
     """Keeps large inputs and outputs outside of Kafka."""
+    input_format: Format = "json"
+    """How inputs are written: JSON, or Avro by any schema that their producer registered; Avro needs a schema registry."""
+    output_format: Format = "json"
+    """How results are written: JSON, or Avro by a schema that follows from the sinks' `output_schema`; Avro needs a schema registry."""
     nodes: Annotated[list[NodeSpec], Field(min_length=1, max_length=1000)]
     """In any order."""
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from topology.compile import hash_of
+from topology.compile import FORMATS, hash_of
 from topology.plan import NodePlan, TablePlan, TopicPlan, WorkflowPlan
 
 _PLANS = TypeAdapter(WorkflowPlan)
@@ -52,6 +52,9 @@ def differences(old: WorkflowPlan, new: WorkflowPlan) -> list[str]:
     found += [f"node {name!r} is gone" for name in before if name not in after]
     if old.input_schema != new.input_schema:
         found.append("input_schema has changed")
+    for option in FORMATS:
+        if (was := getattr(old, option)) != (now := getattr(new, option)):
+            found.append(f"{option} was {was}, is {now}")
     if old.run_id_from != new.run_id_from:
         found.append(f"run_id_from was {old.run_id_from}, is {new.run_id_from}")
     for name in before.keys() & after.keys():

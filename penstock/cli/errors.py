@@ -52,9 +52,12 @@ def exit_code_of(error: Exception) -> int | None:
         AuthenticationFailed,
         ClaimStoreError,
         HandlerImportError,
+        InputMisfit,
         MoveUnderWay,
         PenstockError,
         ProviderConfigError,
+        RegistryError,
+        SchemaBreaks,
         StructureChanged,
         TelemetryError,
         TopicMismatch,
@@ -63,8 +66,8 @@ def exit_code_of(error: Exception) -> int | None:
     from topology.diagnostics import WorkflowErrors
 
     refused = (AccessDenied, AuthenticationFailed)
-    misfit = (MoveUnderWay, StructureChanged, TopicMismatch, TopicsMissing)
-    bad = (HandlerImportError, ProviderConfigError, TelemetryError, *misfit, *refused)
+    misfit = (MoveUnderWay, SchemaBreaks, StructureChanged, TopicMismatch, TopicsMissing)
+    bad = (HandlerImportError, InputMisfit, ProviderConfigError, RegistryError, TelemetryError, *misfit, *refused)
     if isinstance(error, (SettingsError, EncryptionError, ClaimStoreError, WorkflowErrors, AmbiguousRun, *bad)):
         return BAD_USAGE
     expected = isinstance(error, (PenstockError, DevKafkaError, LocalModelError)) or _is_kafka_error(error)

@@ -21,6 +21,7 @@ from penstock.cli import (
     kafka,
     providers,
     publish,
+    registry,
     repartition,
     replay,
     review,
@@ -54,6 +55,7 @@ app.command()(providers.providers)
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(review.app, name="review")
 app.add_typer(audit.app, name="audit")
+app.add_typer(registry.app, name="registry")
 app.command()(console.console)
 app.command()(acls.acls)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,8 @@ def repartition(
     """
     logs.quiet()
     config = target.config_of(bootstrap)
+    if config.wire is not None:
+        config = replace(config, wire=config.wire.copying())
     asked = Asked(_id_of(workflow), partitions, dry_run, yes, as_json)
     loops.run(_repartition(config, asked))
 

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ def plan_of(options: Options, workflow: Workflow, key: str) -> WorkflowPlan:
     """Return the plan that runs as a shadow of `workflow`; BadUsage if the file is another workflow's, or has no model to ask."""
     from penstock import settings
     from penstock.client.shadow import shadow_id
+    from topology.compile import in_json
     from topology.load import load_workflow
 
     own = workflow_files.runnable(options.file, workflow.partitions)
@@ -57,7 +58,7 @@ def plan_of(options: Options, workflow: Workflow, key: str) -> WorkflowPlan:
     if options.report is not None and not options.report.absolute().parent.is_dir():
         raise BadUsage(f"--report: {str(options.report)!r} cannot be written: there is no such folder")
     called = shadow_id(workflow.id, f"{own.plan_hash[:6]}{key}")
-    return load_workflow(options.file, partitions=workflow.partitions, called=called).require_plan()
+    return in_json(load_workflow(options.file, partitions=workflow.partitions, called=called).require_plan())
 
 
 def done_before(config: EngineConfig, plan: WorkflowPlan, selection: Selection) -> set[str]:
@@ -96,6 +97,8 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(loops.terminable())
         config = target.worker_config(address, known, workflow.partitions, None, DRAIN_S)
+        if config.wire is not None:
+            config = replace(config, wire=config.wire.only_reading())
         meant = loops.run(_meant(config, selection, where, options.live))
         advance = stack.enter_context(progress(workflow.id, None if options.live else len(meant.past)))
         told = stack.enter_context(shadow_report.told(workflow.id, plan, options, as_json, advance))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penstock.settings import Settings
     from streams.claims.claims import Claims
     from streams.engine.config import EngineConfig
+    from streams.engine.wire import Wire
     from streams.sealing.keyring import Keyring
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:,\[\]]+):(\d{1,5})\Z")
@@ -49,7 +50,9 @@ def config_of(option: str | None) -> EngineConfig:
     known = settings.load()
     address = outside(option, known) or embedded(known)
     keys = keys_to_read(known)
-    return EngineConfig(address, kafka=security_of(known), sealing=keys, claims=claims_of(known, keys))
+    return EngineConfig(
+        address, kafka=security_of(known), sealing=keys, claims=claims_of(known, keys), wire=wire_of(known)
+    )
 
 
 def claims_of(settings: Settings, keyring: Keyring | None) -> Claims | None:
@@ -84,6 +87,17 @@ def keys_of(settings: Settings) -> Keyring | None:
     if keyring is not None:
         logs.withhold_quotes()
     return keyring
+
+
+def wire_of(settings: Settings) -> Wire | None:
+    """Return how records look to the schema registry, None if none is set."""
+    if settings.schema_registry_url is None:
+        return None
+    from penstock.registry.connect import connect
+
+    secrets = (settings.schema_registry_password, settings.schema_registry_token)
+    logs.hide([secret.get_secret_value() for secret in secrets if secret is not None])
+    return connect(settings)
 
 
 def embedded(settings: Settings) -> str:
@@ -123,6 +137,7 @@ def worker_config(
         sizes=settings.sizes(),
         sealing=keyring,
         claims=claims_of(settings, keyring),
+        wire=wire_of(settings),
     )
 
 

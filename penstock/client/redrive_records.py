@@ -10,8 +10,9 @@ from penstock.client.dead_letter import DeadLetter
 from penstock.client.dead_letters import REDRIVEN_FROM
 from penstock.client.workflows import Workflow
 from schemas import headers as names
-from schemas.codec import dumps, loads
+from schemas.codec import dumps
 from schemas.headers import header, headers_of, public_headers
+from schemas.registered import input_of
 from streams.core.merge_patch import merge_patch
 from streams.core.transition import Send
 from topology.naming import control_topic, input_topic
@@ -21,7 +22,7 @@ Edit = Mapping[str, Any]
 
 TOO_DEEP = "nested too deeply"
 
-_ADDED = frozenset(name for name, _ in public_headers("", "", "", "", "", "")) - {names.TRACEPARENT}
+_ADDED = frozenset(name for name, _ in public_headers("-", "-", "-", "-", "-", "-")) - {names.TRACEPARENT}
 """What a dead letter says of itself; the trace goes on."""
 
 
@@ -66,11 +67,11 @@ def seen_by(letter: DeadLetter) -> list[str]:
 
 
 def content_of(value: bytes | None) -> Any:
-    """Return the value of JSON; of anything else, and of what cannot be printed as JSON, its base64 with a note."""
+    """Return the value of JSON or Avro; of anything else, and of what cannot be printed as JSON, its base64 with a note."""
     if value is None:
         return None
     try:
-        content, note = loads(value), TOO_DEEP
+        content, note = input_of(value), TOO_DEEP
     except ValueError:
         content, note = None, "not JSON"
     if note == TOO_DEEP and not _too_deep(content):
@@ -100,8 +101,8 @@ def _is_ours(name: str) -> bool:
 
 
 def _json_of(value: bytes | None) -> Any:
-    """Return the value of JSON; None for anything else, in whose place an edit is put."""
+    """Return the value of JSON or Avro; None for anything else, in whose place an edit is put."""
     try:
-        return loads(value or b"null")
+        return input_of(value or b"null")
     except ValueError:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from penstock.client import reading, runs
 from penstock.client.errors import UnknownRun, WindowGone
@@ -16,7 +16,9 @@ from penstock.client.runs import RunState
 from penstock.client.workflows import Workflow, input_of
 from schemas.codec import dumps, loads
 from schemas.records import NodeOutcome, RunRow
+from schemas.registered import input_of as input_of_record
 from streams.core.dead_letter import iso
+from streams.errors import RegistryError
 from topology.expressions import Condition, ExpressionError
 from topology.naming import control_topic
 
@@ -169,7 +171,7 @@ async def inputs_of(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[st
     async for record in reading.among(reader, at):
         run_id = at.get((record.topic, record.partition, record.offset))
         if run_id is not None:
-            found[run_id] = loads(record.value)
+            found[run_id] = _input_of(record)
     gone = [row.run_id for row in rows if row.run_id not in found]
     if gone:
         raise WindowGone(
@@ -177,6 +179,14 @@ async def inputs_of(reader: AIOKafkaConsumer, rows: Sequence[RunRow]) -> dict[st
             "among them: narrow the replay with --from"
         )
     return found
+
+
+def _input_of(record: ConsumerRecord) -> Any:
+    try:
+        return input_of_record(record.value)
+    except ValueError as error:
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        raise RegistryError(f"the input at {place} cannot be read: {error}. Is schema_registry_url set?") from error
 
 
 def estimate(states: Sequence[RunState], node: str | None) -> Estimate:

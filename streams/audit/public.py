@@ -9,10 +9,11 @@ from typing import Any
 
 from schemas import headers as names
 from schemas.claims import input_text
-from schemas.codec import loads
+from schemas.codec import dumps, loads
 from schemas.headers import header
 from schemas.ids import canonical_json, run_id_from_bytes
 from schemas.records import Position
+from schemas.registered import id_of, json_of
 from streams.audit.digests import digest, meaning_of
 from streams.audit.runs import Result
 from streams.audit.snapshot import Entry
@@ -23,11 +24,15 @@ Cause = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A record of the input or control topic. `run_ids`: what its run may be called; None: that follows from its position."""
+    """A record of the input or control topic. `run_ids`: what its run may be called; None: that follows from its position.
+
+    `read` is the digest of the JSON that is read from it: of its own value, unless that is Avro.
+    """
 
     at: Position
     key: bytes | None
     digest: str
+    read: str
     run_ids: frozenset[str]
     from_position: str
 
@@ -57,15 +62,16 @@ def input_of(entry: Entry) -> Input:
     )
     ids = frozenset(map(run_id_from_bytes, candidates))
     prefix = "" if named is not None else f"o-{entry.partition}-{entry.offset}-"
-    return Input(entry.position, entry.key, _as_input(entry), ids, prefix)
+    return Input(entry.position, entry.key, digest(entry.value or b""), _as_input(entry), ids, prefix)
 
 
 def _as_input(entry: Entry) -> str:
-    """Return the digest of an input as a run's journal has it: a claim is written there in one way."""
+    """Return the digest of an input as a run's journal has it: Avro is JSON there, and a claim is written in one way."""
     value = entry.value or b""
     try:
-        return digest(input_text(value, header(entry.headers, names.CLAIM) is not None))
-    except ValueError:
+        text = value if id_of(value) is None else dumps(json_of(value)).encode()
+        return digest(input_text(text, header(entry.headers, names.CLAIM) is not None))
+    except (ValueError, TypeError):
         return digest(value)
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from schemas import headers as names
 from schemas.claims import MEMBER, PREFIX, Claim, input_text, malformed
-from schemas.codec import dumps, loads
+from schemas.codec import CodecError, dumps, loads
 from schemas.headers import header
 from schemas.ids import content_hash, is_run_id, run_id_from_bytes, run_id_from_position, traceparent_of
 from schemas.records import Cancelled, CancelRequested, Json, RedriveRequested, Refused, Started
+from schemas.registered import json_of as avro_as_json
 from schemas.sealed import is_sealed, key_id_of
 from schemas.trace import parse_traceparent
 from streams.core.compiled import CompiledWorkflow
@@ -43,14 +44,15 @@ def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
     """Return the one record that follows from a record of the input topic: `Started`, or a dead letter."""
     plan = workflow.plan
     try:
-        text, value = _json_of(record)
+        claimed = header(record.headers, names.CLAIM) is not None  # a claim is JSON, whatever it stands for
+        text, value = _avro_of(record) if plan.input_format == "avro" and not claimed else _json_of(record)
         claim = _claim_in(workflow, record, value)
         if claim is None:
             _check_schema(workflow, value)
             digest = _hash_of(value)
         else:
             digest = claim.sha256  # the schema is checked by whoever reads it (streams/engine/attempt.py)
-        text = input_text(record.value or b"", claim is not None) if text.startswith(PREFIX) or claim else text
+        text = input_text(text.encode(), claim is not None) if text.startswith(PREFIX) or claim else text
         run_id = name_run(plan.run_id_from, record)
         reused = _reused(plan, record)
     except Poison as why:
@@ -218,16 +220,18 @@ def _json_of(record: Inbound) -> tuple[str, Any]:
         text = record.value.decode()
         value = loads(text)
     except ValueError as error:
-        if is_unread(record):
-            raise _key_missing(record) from None
-        if is_sealed(record.value):
-            raise Poison(
-                "altered", "encrypted, but not for this topic and key: it was changed, or moved here"
-            ) from error
+        _refuse_sealed(record, error)
         raise Poison("invalid_json", f"not JSON: {error}") from error
     if value is None:
         raise Poison("null_input", "the record's value is null")
     return text, value
+
+
+def _refuse_sealed(record: Inbound, error: Exception) -> None:
+    if is_unread(record):
+        raise _key_missing(record) from None
+    if is_sealed(record.value):
+        raise Poison("altered", "encrypted, but not for this topic and key: it was changed, or moved here") from error
 
 
 def _key_missing(record: Inbound) -> KeyMissing:
@@ -237,6 +241,23 @@ def _key_missing(record: Inbound) -> KeyMissing:
         f"{record.topic}/{record.partition}/{record.offset}: encrypted with key {key_id!r}, and this worker has no keys: add "
         f"encryption.keys.{key_id} to the settings. Nothing was skipped"
     )
+
+
+def _avro_of(record: Inbound) -> tuple[str, Any]:
+    """Return what a record in Avro holds, as JSON: by the schema that its producer wrote it with, which the record names."""
+    if record.value is None:
+        raise Poison("null_input", "the record has no value")
+    try:
+        value = avro_as_json(record.value)
+        text = dumps(value)
+    except (CodecError, TypeError) as error:
+        _refuse_sealed(record, error)
+        raise Poison("undecodable", f"input_format is avro: {error}") from error
+    if value is None:
+        raise Poison("null_input", "the record's value is null")
+    if max(len(record.value), len(text)) > MAX_ROW_BYTES:
+        raise Poison("too_large", f"the record has {len(record.value)} bytes, {MAX_ROW_BYTES} are allowed")
+    return text, value
 
 
 def _hash_of(value: Any) -> str:

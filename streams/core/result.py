@@ -11,6 +11,7 @@ from schemas.codec import dumps
 from schemas.headers import headers_of, public_headers
 from schemas.ids import ce_id
 from schemas.records import NodeOutcome, RunRow, Spent
+from streams.core.avro_result import as_avro
 from streams.core.dead_letter import iso
 from streams.core.transition import Send
 from topology.plan import WorkflowPlan
@@ -26,8 +27,10 @@ def result_record(plan: WorkflowPlan, row: RunRow) -> Send:
         row.run_id,
         row.traceparent,
     )
-    content = headers_of({names.CONTENT_TYPE: "application/json"})
-    return Send(plan.topic("output"), row.run_id.encode(), dumps(result_of(plan, row)).encode(), own + content)
+    text, avro = dumps(result_of(plan, row)), plan.output_format == "avro"
+    content = headers_of({names.CONTENT_TYPE: "application/avro" if avro else "application/json"})
+    value = as_avro(plan, text) if avro else text.encode()
+    return Send(plan.topic("output"), row.run_id.encode(), value, own + content)
 
 
 def result_of(plan: WorkflowPlan, row: RunRow) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiokafka.errors import (
 
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.handshake import why
+from streams.engine.wire_clients import WireConsumer, WireOpeningConsumer, WireProducer, WireSealingProducer
 from streams.errors import BrokerUnreachable
 from streams.sealing.clients import OpeningConsumer, SealingProducer
 
@@ -40,9 +42,7 @@ def client_id_of(incarnation: str) -> str:
 
 def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
     """Return an idempotent producer, not started."""
-    sealing = config.sealing
-    made = AIOKafkaProducer if sealing is None or sealing.current is None else partial(SealingProducer, sealing)
-    producer = made(
+    producer = _producer(config)(
         bootstrap_servers=config.bootstrap,
         **{
             "enable_idempotence": True,
@@ -63,8 +63,7 @@ def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
 
 def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:
     """Return a consumer without a group: it reads what it is told to and commits nothing."""
-    made = AIOKafkaConsumer if config.sealing is None else partial(OpeningConsumer, config.sealing)
-    return made(
+    return _consumer(config)(
         bootstrap_servers=config.bootstrap,
         **{
             "enable_auto_commit": False,
@@ -75,6 +74,20 @@ def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:
             **settings,
         },
     )
+
+
+def _producer(config: EngineConfig) -> Callable[..., AIOKafkaProducer]:
+    sealing, wire = config.sealing, config.wire
+    if sealing is None or sealing.current is None:
+        return AIOKafkaProducer if wire is None else partial(WireProducer, wire=wire)
+    return partial(SealingProducer, sealing) if wire is None else partial(WireSealingProducer, sealing, wire=wire)
+
+
+def _consumer(config: EngineConfig) -> Callable[..., AIOKafkaConsumer]:
+    sealing, wire = config.sealing, config.wire
+    if sealing is None:
+        return AIOKafkaConsumer if wire is None else partial(WireConsumer, wire=wire)
+    return partial(OpeningConsumer, sealing) if wire is None else partial(WireOpeningConsumer, sealing, wire=wire)
 
 
 def admin_of(config: EngineConfig) -> AIOKafkaAdminClient:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streams.claims.claims import Claims
 from streams.sealing.keyring import Keyring
 from topology.sizes import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, Sizes
+
+if TYPE_CHECKING:
+    from streams.engine.wire import Wire
 
 __all__ = ["DEAD_LETTER_EXTRA", "MAX_RECORD_BYTES", "EngineConfig"]
 
@@ -50,3 +53,5 @@ class EngineConfig:
     """The stores of values that are too large for records. None: there is none."""
     sealing: Keyring | None = None
     """The keys of what travels encrypted, for every client. None: nothing is, and nobody looks."""
+    wire: Wire | None = None
+    """How records look to a schema registry, None where there is none."""

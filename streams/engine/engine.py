@@ -34,7 +34,7 @@ from streams.engine.days import Days
 from streams.engine.executor import Executor
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.launcher import Launcher
-from streams.engine.log import Outgoing
+from streams.engine.log import Log, Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
 from streams.engine.plans import record_partitions, register
@@ -50,6 +50,7 @@ from streams.engine.takeover import Takeover
 from streams.engine.timers import Timers
 from streams.engine.topics import ensure_topics
 from streams.engine.version_nodes import Build, VersionNodes
+from streams.engine.wire_clients import WireLog
 from streams.errors import EngineFailure, VersionBeyond
 from topology.naming import LEDGER_TABLE, RUN_TABLE, changelog_topic, consumer_group
 from topology.versions import with_layout_of
@@ -156,12 +157,18 @@ class Engine:
             StructureChanged: runs of a version with other nodes, edges or schemas are in the workflow's topics.
             AccessDenied, TopicsMissing: this worker may not do what it has to, or not create what is missing.
             TopicMismatch, BrokerUnreachable: as `run` does.
+            SchemaBreaks, RegistryError, RegistryUnreachable: what the schema registry says, where there is one.
         """
+        wire = self.config.wire
         all_there = await demand_worker(self._own, self.config)
+        if wire is not None:
+            await wire.prepare(self._own)
         self._recorded = await register(self._own, self.config)
         self._learn()
         if self.workflow.plan != self._own:  # other versions have topics, too
             all_there = await demand_worker(self.workflow.plan, self.config) and all_there
+            if wire is not None:
+                await wire.prepare(self.workflow.plan)
         self._partitions = await ensure_topics(self.workflow.plan, self.config, self._recorded.partitions)
         if self._recorded.partitions != self._partitions:
             await record_partitions(self._own.id, self._partitions, self.config)
@@ -207,7 +214,9 @@ class Engine:
         for client in (producer, self._reader, self._consumer):
             await start(client, self.config.bootstrap)
             stack.push_async_callback(stop, client)
-        kafka_log = KafkaLog(producer, self.config.delivery_timeout_ms)
+        kafka_log: Log = KafkaLog(producer, self.config.delivery_timeout_ms)
+        if self.config.wire is not None:
+            kafka_log = WireLog(kafka_log, self.config.wire)
         self._log = kafka_log
         self._executor = Executor({node.id: slots_of(node) for node in plan.nodes})
         stack.push_async_callback(self._executor.close)

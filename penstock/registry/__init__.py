@@ -1,0 +1,1 @@
+"""A schema registry with Confluent's API: what is asked of it, and what a workflow has there."""
