@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-browser test-containers lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table docs clean
+.PHONY: acls help install demo test test-browser test-containers lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a 
 
 replays: $(STAMP) ## Replay and shadow a thousand runs, kill a replay, look at runs of the past: from outside
 	@set -e; for scenario in reuse shadow killed travel; do $(BIN)/python -m benchmarks.replays $$scenario; done
+
+acls: $(STAMP) ## document-intake on a secured Kafka with the printed ACLs; then each is taken away once: does a worker name it?
+	$(BIN)/python -m benchmarks.acls
 
 bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
 	$(BIN)/python -m benchmarks.restore

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError
 
@@ -25,12 +26,23 @@ EARLY_S = 30.0
 
 
 def token_provider(settings: Settings) -> AbstractTokenProvider:
-    """Return where tokens come from."""
+    """Return where tokens come from; from now on a refused one is an error of this process's connections."""
+    conn.OAuthAuthenticator = _Checked
     if settings.sasl_oauth_token_file is not None:
         return _FromFile(settings.sasl_oauth_token_file)
     if settings.sasl_oauth_token_command is not None:
         return _FromCommand(_words(settings, settings.sasl_oauth_token_command))
     return _FromEndpoint(_endpoint(settings), settings)
+
+
+class _Checked(conn.OAuthAuthenticator):  # type: ignore[misc]
+    """Reads the answer: a refusal is a message of its own (RFC 7628, 3.2.2), which aiokafka takes for a success, and then hears nothing."""
+
+    async def step(self, payload: bytes | None) -> tuple[str, bool] | None:
+        """Send the token; raise if what comes back is a refusal."""
+        if payload:
+            raise AuthenticationFailedError(f"the token is not accepted: {payload.decode(errors='replace')[:200]}")
+        return await super().step(payload)  # type: ignore[no-any-return]
 
 
 def _words(settings: Settings, command: str) -> list[str]:

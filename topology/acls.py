@@ -18,7 +18,7 @@ Role = Literal["worker", "publisher", "consumer", "console"]
 ROLES: tuple[str, ...] = get_args(Role)
 
 Resource = Literal["topic", "group", "cluster"]
-Operation = Literal["Read", "Write", "Create", "DescribeConfigs"]
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs"]
 
 _BY_WORKER: Mapping[str, tuple[Operation, ...]] = {
     "input": ("Read",),
@@ -102,10 +102,9 @@ def _publisher(plan: WorkflowPlan) -> Iterable[Acl]:
 
 
 def _console(plan: WorkflowPlan) -> Iterable[Acl]:
-    """Whoever looks at runs, decides reviews, redrives, replays and cancels: the console, and the commands that do the same."""
+    """Whoever looks at runs, audits them, decides reviews, redrives, replays and cancels: the console, and the commands that do the same."""
     for topic in plan.topics:
-        if topic.purpose not in ("requests", "retry", "routes", "effects"):
-            yield Acl("topic", topic.name, "Read")
+        yield Acl("topic", topic.name, "Read")
     for table in plan.tables:
         yield Acl("topic", table.changelog, "Read")
     yield Acl("topic", plans_topic(), "Read")
@@ -113,6 +112,7 @@ def _console(plan: WorkflowPlan) -> Iterable[Acl]:
         yield Acl("topic", provider_states_topic(), "Read")
     yield Acl("topic", plan.topic("input"), "Write")
     yield Acl("topic", plan.topic("control"), "Write")
+    yield Acl("group", consumer_group(plan.id), "Describe")
 
 
 # ---- as lines for people --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 from topology.acls import Acl
 
 _TYPES = {"topic": 2, "group": 3, "cluster": 4}
-_OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
+_OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
 _LITERAL, _ALLOW = 3, 3
 _ACL = (
     ("resource_type", Int8),

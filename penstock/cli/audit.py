@@ -47,7 +47,7 @@ def run(
 
     logs.quiet()
     config, terms = target.config_of(bootstrap), Terms(not not_quiet, max_repeated)
-    report = loops.asking(_audit(config, workflow_id, terms), config, "look", workflow_id)
+    report = loops.asking(_audit(config, workflow_id, terms), config, "audit", workflow_id)
     if as_json:
         _print_json(report)
     else:
@@ -64,7 +64,7 @@ def verify(workflow_id: WorkflowId, bootstrap: Bootstrap = None, as_json: AsJson
     """
     logs.quiet()
     config = target.config_of(bootstrap)
-    report = loops.asking(_verify(config, workflow_id), config, "look", workflow_id)
+    report = loops.asking(_verify(config, workflow_id), config, "audit", workflow_id)
     problems = [{**dataclasses.asdict(problem), "at": problem.place} for problem in report.problems]
     if as_json:
         for problem in problems:

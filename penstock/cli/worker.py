@@ -113,6 +113,7 @@ async def _work(
     served: Served,
 ) -> None:
     from streams.bootstrap import engine_of
+    from streams.engine.access import demand_worker, is_refusal
     from streams.engine.drift import warn_of_drift
     from streams.engine.health import Health
     from streams.engine.provider_states import ProviderStates
@@ -144,6 +145,11 @@ async def _work(
         beside += [asyncio.create_task(states.run()), beating]
         try:
             await _run_all(engines)
+        except Exception as error:
+            if is_refusal(error):
+                for plan in plans:
+                    await demand_worker(plan, config)
+            raise
         finally:
             for task in beside:
                 task.cancel()

@@ -20,6 +20,7 @@ from topology.naming import (
     RUN_TABLE,
     IllegalTopicName,
     changelog_topic,
+    consumer_group,
     control_topic,
     input_topic,
     output_topic,
@@ -36,7 +37,7 @@ _REFUSED = (
 )
 
 
-What = Literal["publish", "consume", "look", "command"]
+What = Literal["publish", "consume", "look", "audit", "command"]
 
 
 async def explained(work: Coroutine[Any, Any, T], config: EngineConfig, what: What, workflow_id: str | None) -> T:
@@ -62,4 +63,5 @@ def acls_for(what: What, workflow_id: str) -> list[Acl]:
             return [Acl("topic", output_topic(workflow_id), "Read")]
     seen = (run_topic(workflow_id), changelog_topic(workflow_id, RUN_TABLE), output_topic(workflow_id))
     told = [Acl("topic", control_topic(workflow_id), "Write")] if what == "command" else []
-    return [*(Acl("topic", topic, "Read") for topic in seen), *told]
+    judged = [Acl("group", consumer_group(workflow_id), "Describe")] if what == "audit" else []
+    return [*(Acl("topic", topic, "Read") for topic in seen), *told, *judged]

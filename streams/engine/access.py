@@ -8,7 +8,12 @@ from typing import Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.engine import authorized
 from streams.engine.clients import admin_of, start
@@ -16,6 +21,8 @@ from streams.engine.config import EngineConfig
 from streams.errors import AccessDenied, TopicsMissing
 from topology.acls import CLUSTER, Acl, acl_lines, acls_of, topic_line, used_topics
 from topology.plan import WorkflowPlan
+
+_REFUSALS = (ClusterAuthorizationFailedError, GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +68,15 @@ def denied(missing: Iterable[Acl], config: EngineConfig) -> AccessDenied:
         f"{principal or 'this client'} is not allowed: {said}{instead}. What grants it:\n"
         + "\n".join(f"  {line}" for line in lines)
     )
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Say whether Kafka refused something for want of an ACL, and nobody said yet which."""
+    while error is not None and not isinstance(error, AccessDenied):
+        if isinstance(error, _REFUSALS):
+            return True
+        error = error.__cause__
+    return False
 
 
 def principal_in(arguments: Mapping[str, Any]) -> str | None:

@@ -121,7 +121,9 @@ def _no_tls(error: ssl.SSLError, broker: _Broker) -> str:
 
 def _not_believed(error: BaseException, broker: _Broker) -> str:
     if broker.mechanism in ("OAUTHBEARER", "GSSAPI"):
-        return f"{broker} refused the login by {broker.mechanism}: {error}"
+        return (
+            f"{broker} refused the login by {broker.mechanism}: {str(error).removeprefix(f'{type(error).__name__}: ')}"
+        )
     return (
         f"{broker} refused user {broker.user!r} ({broker.mechanism}): sasl_plain_username, or its password "
         "(PENSTOCK_SASL_PLAIN_PASSWORD or sasl_plain_password_file), is wrong, or the user is not known by that mechanism"

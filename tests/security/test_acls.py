@@ -39,6 +39,18 @@ def test_publishers_and_consumers_need_one_topic() -> None:
     assert acls_of(plan, "consumer", Sizes()) == (Acl("topic", "w.output", "Read"),)
 
 
+def test_the_console_looks_at_everything_and_writes_what_people_send() -> None:
+    plan = plan_of(CHAIN, "w")
+    acls = acls_of(plan, "console", Sizes())
+    assert {acl.name for acl in acls if acl.operation == "Write"} == {"w.input", "w.control"}
+    assert {acl.name for acl in acls if acl.operation == "Read"} == {
+        "penstock.plans",
+        *(topic.name for topic in plan.topics),
+        *(table.changelog for table in plan.tables),
+    }
+    assert [acl for acl in acls if acl.resource == "group"] == [Acl("group", "penstock.w", "Describe")]
+
+
 def test_lines_are_grouped_by_what_they_allow() -> None:
     acls = [
         Acl("topic", "a", "Read"),
