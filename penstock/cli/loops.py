@@ -42,11 +42,7 @@ def asking(work: Coroutine[Any, Any, T], config: EngineConfig, what: What, workf
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run `work`; Ctrl-C and SIGTERM cancel it, so that it can put away what it started."""
-    import os
-    f=None
-    if os.environ.get('UVL'):
-        import uvloop; f=uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=f) as runner:
+    with asyncio.Runner() as runner:
         try:
             return runner.run(_terminable(work))
         except asyncio.CancelledError:
