@@ -31,7 +31,9 @@ ANSWERS = {
 }
 """What the examples' models say where a page goes on from it; all else is any answer that fits the schema."""
 COPIED = ("workflows",)
-LINKED = ("Makefile", "benchmarks", "constraints.txt", "pyproject.toml", "README.md", "docs")
+LINKED = ("Makefile", "benchmarks", "README.md", "docs")
+OLD = ("constraints.txt", "pyproject.toml")
+"""Older than any `.venv`: `make` must not install anew what the tests run in."""
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +57,8 @@ def clone(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".penstock"))
     for name in LINKED:
         (tmp_path / name).symlink_to(ROOT / name)
+    for name in OLD:
+        os.utime(shutil.copy(ROOT / name, tmp_path), (0, 0))
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
