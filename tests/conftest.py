@@ -1,5 +1,6 @@
 """Fixtures that every room's tests may use."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 from penstock import devkafka
 from penstock.devkafka import ports
+from tests.kafka_tools import delete_topics, topics_on
 
 os.environ.setdefault("PENSTOCK_KAFKA_DIST", str(Path(__file__).parents[1] / ".penstock" / "kafka-dist"))
 
@@ -29,6 +31,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devkafka.Broker
 def bootstrap(broker: devkafka.Broker) -> str:
     """Return the address of the session's broker."""
     return broker.bootstrap
+
+
+@pytest.fixture
+def leaves_no_topics(bootstrap: str) -> Iterator[None]:
+    """Delete what a test has made, once its workers are gone: for what others cannot read. Some commands, and the console, look at every workflow."""
+    before = asyncio.run(topics_on(bootstrap))
+    yield
+    asyncio.run(delete_topics(bootstrap, before))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,8 +12,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.core.compiled import compile_workflow
 from streams.engine.attempt import Node
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.engine import Engine
+from topology.naming import plans_topic, provider_states_topic
 from topology.plan import WorkflowPlan
 
 PATIENCE_S = 40
@@ -47,6 +49,21 @@ async def running(engine: Engine) -> AsyncIterator[asyncio.Task[None]]:
             await asyncio.gather(work, return_exceptions=True)
         if not work.cancelled() and work.exception():
             work.result()  # an engine that failed explains whatever the test waited for in vain
+
+
+async def topics_on(bootstrap: str) -> set[str]:
+    """Return the broker's topics."""
+    async with connected_admin(EngineConfig(bootstrap)) as admin:
+        return set(await admin.list_topics())
+
+
+async def delete_topics(bootstrap: str, but: set[str]) -> None:
+    """Delete all topics but those, Kafka's own and those that all workflows share."""
+    async with connected_admin(EngineConfig(bootstrap)) as admin:
+        kept = {*but, plans_topic(), provider_states_topic()}
+        found = [name for name in await admin.list_topics() if name not in kept and not name.startswith("__")]
+        if found:
+            await admin.delete_topics(found)
 
 
 async def publish(

@@ -21,7 +21,7 @@ from penstock import devkafka
 from penstock.devkafka import ports
 from penstock.security import client_arguments
 from penstock.settings import load
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from topology.acls import Acl
 
@@ -95,10 +95,8 @@ def end_to_end(scene: Scene) -> dict[str, Any]:
 async def one_less(scene: Scene, acl: Acl) -> dict[str, Any]:
     """Take an ACL away, start a worker, and say whether it named it."""
     config = EngineConfig(scene.broker.bootstrap, kafka=client_arguments(load()))
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
     began = time.monotonic()
-    try:
+    async with connected_admin(config) as admin:
         async with kafka_acls.without(admin, USER, acl):
             await asyncio.sleep(0.3)  # until the broker has applied it
             worker, ready = await asyncio.to_thread(scene.worker)
@@ -106,8 +104,6 @@ async def one_less(scene: Scene, acl: Acl) -> dict[str, Any]:
                 worker.terminate()
             _, said = await asyncio.to_thread(worker.communicate)
         await asyncio.sleep(0.3)
-    finally:
-        await admin.close()
     line = next((line for line in said.splitlines() if "--add" in line), "").strip()
     named = worker.returncode == 2 and f"is not allowed: {acl}" in said and line.endswith(_options(acl))
     return {"acl": str(acl), "exit": worker.returncode, "named": named, "seconds": round(time.monotonic() - began, 1)}
@@ -165,13 +161,9 @@ def _scenes(scene: Scene) -> bool:
 
 async def _allow(scene: Scene, acls: list[Acl]) -> None:
     config = EngineConfig(scene.broker.bootstrap, kafka=client_arguments(load()))
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
+    async with connected_admin(config) as admin:
         await kafka_acls.add(admin, USER, acls)
         await asyncio.sleep(1)
-    finally:
-        await admin.close()
 
 
 def _told(one: dict[str, Any]) -> dict[str, Any]:

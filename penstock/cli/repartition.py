@@ -61,14 +61,15 @@ def _id_of(workflow: str) -> str:
 
 
 async def _repartition(config: EngineConfig, asked: Asked) -> None:
-    from penstock.client import connections, workflows
+    from penstock.client import workflows
     from penstock.client.repartition import copying
     from penstock.client.repartition.drained import require_drained
     from penstock.client.repartition.look import look
     from penstock.client.repartition.move import Mover
+    from streams.engine.clients import connected_admin
 
     topics = await workflows.topics_on(config)
-    async with connections.admin(config) as admin, copying.reader(config) as reader:
+    async with connected_admin(config) as admin, copying.reader(config) as reader:
         found = await look(admin, reader, asked.workflow, topics)
         move = found.under_way
         if move is not None and move.partitions != asked.partitions:

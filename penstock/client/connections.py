@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.engine.clients import admin_of, producer_of, reader_of, start
+from streams.engine.clients import producer_of, reader_of, start
 from streams.engine.config import EngineConfig
 from streams.errors import BrokerUnreachable
 from streams.sealing.keyring import Keyring
@@ -32,17 +31,6 @@ async def answering(config: EngineConfig) -> AsyncIterator[None]:
         raise BrokerUnreachable(
             f"the Kafka broker at {config.bootstrap} gave no answer within {ANSWER_WITHIN_S:.0f} s: is it overloaded or gone?"
         ) from None
-
-
-@asynccontextmanager
-async def admin(config: EngineConfig) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Connect an admin client."""
-    client = admin_of(config)
-    await start(client, config.bootstrap)
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupIdNotFound, KafkaError, NonEmptyGroup, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from penstock.client import connections
 from penstock.client.errors import InUse
 from penstock.client.workflows import nodes_among
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.plans import forget
 from streams.engine.topics import partition_counts
@@ -30,7 +30,7 @@ async def delete_workflow(plan: WorkflowPlan, config: EngineConfig) -> list[str]
     Raises:
         InUse: a worker of the workflow is running.
     """
-    async with connections.admin(config) as admin:
+    async with connected_admin(config) as admin:
         await _delete_group(admin, plan.id)
         doomed = _doomed(plan, await partition_counts(admin))
         await delete_topics(admin, doomed)

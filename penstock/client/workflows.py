@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock.client import connections
 from penstock.client.errors import UnknownWorkflow
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.topics import partition_counts
 from topology.diagnostics import suggestion
@@ -46,7 +47,7 @@ class Workflow:
 
 async def topics_on(config: EngineConfig) -> dict[str, int]:
     """Return every topic of the broker with its partition count."""
-    async with connections.admin(config) as admin, connections.answering(config):
+    async with connected_admin(config) as admin, connections.answering(config):
         return await partition_counts(admin)
 
 

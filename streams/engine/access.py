@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,7 +15,7 @@ from aiokafka.errors import (
 )
 
 from streams.engine import authorized
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.errors import AccessDenied, TopicsMissing
 from topology.acls import CLUSTER, Acl, acl_lines, acls_of, topic_line, used_topics
@@ -35,7 +34,7 @@ async def demand_worker(plan: WorkflowPlan, config: EngineConfig) -> bool:
         TopicsMissing: a topic is, and this worker creates none.
     """
     acls = acls_of(plan, "worker", config.sizes, creates=config.create_topics)
-    async with _admin(config) as admin:
+    async with connected_admin(config) as admin:
         try:
             missing, absent = await _missing(admin, acls)
         except (KafkaError, NotImplementedError) as error:  # a broker that is too old, or not quite there
@@ -52,7 +51,7 @@ async def demand_worker(plan: WorkflowPlan, config: EngineConfig) -> bool:
 
 async def missing_of(config: EngineConfig, acls: Sequence[Acl]) -> list[Acl]:
     """Return which of `acls` this client does not have; a topic that is not there needs none."""
-    async with _admin(config) as admin:
+    async with connected_admin(config) as admin:
         return (await _missing(admin, acls))[0]
 
 
@@ -85,16 +84,6 @@ def principal_in(arguments: Mapping[str, Any]) -> str | None:
         return "User:ANONYMOUS"
     user = arguments.get("sasl_plain_username")
     return None if user is None else f"User:{user}"
-
-
-@asynccontextmanager
-async def _admin(config: EngineConfig) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def _missing(admin: AIOKafkaAdminClient, acls: Sequence[Acl]) -> tuple[list[Acl], list[str]]:

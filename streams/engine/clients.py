@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -93,6 +94,17 @@ def _consumer(config: EngineConfig) -> Callable[..., AIOKafkaConsumer]:
 def admin_of(config: EngineConfig) -> AIOKafkaAdminClient:
     """Return an admin client, not started."""
     return AIOKafkaAdminClient(bootstrap_servers=config.bootstrap, **config.kafka)
+
+
+@asynccontextmanager
+async def connected_admin(config: EngineConfig) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect an admin client for the length of a `with`; raises what `start` does."""
+    admin = admin_of(config)
+    await start(admin, config.bootstrap)
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def start(client: Any, bootstrap: str) -> None:

@@ -8,7 +8,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from topology.plan import WorkflowPlan
 from topology.sizes import CLEANUP, CLOCK, IN_SYNC, LARGEST, RETENTION, Sizes, Wanted, wanted
@@ -21,14 +21,10 @@ ALWAYS = frozenset({CLEANUP, CLOCK, LARGEST, IN_SYNC})
 
 async def warn_of_drift(plan: WorkflowPlan, config: EngineConfig) -> None:
     """Say which topics differ from what is set."""
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
+    async with connected_admin(config) as admin:
         topics = wanted(plan, config.sizes)
         found = await configs(admin, [topic.name for topic in topics])
         copies = await replication(admin, [topic.name for topic in topics])
-    finally:
-        await admin.close()
     for line in drifted(topics, found, config):
         log.warning(line, workflow=plan.id)
     factor = config.sizes.replication_factor

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from streams.engine.clients import admin_of, client_id_of, start
+from streams.engine.clients import client_id_of, connected_admin
 from streams.engine.config import EngineConfig
 
 log = structlog.get_logger(__name__)
@@ -46,19 +46,16 @@ async def dismiss_dead(config: EngineConfig, group: str) -> None:
     dead = _dead(config.lease_folder) if config.lease_folder else {}
     if not dead:
         return
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
-        for member in await _members(admin, group, dead):
-            coordinator = await admin.find_coordinator(group)
-            # aiokafka's admin client has the request, but no method for it.
-            await admin._send_request(LeaveGroupRequest(group, member), coordinator)  # noqa: SLF001
-            log.info("a dead worker left the group", group=group)
-    except KafkaError as error:
-        log.info("dead workers could not be dismissed, their session will time out", reason=repr(error))
-        return
-    finally:
-        await admin.close()
+    async with connected_admin(config) as admin:
+        try:
+            for member in await _members(admin, group, dead):
+                coordinator = await admin.find_coordinator(group)
+                # aiokafka's admin client has the request, but no method for it.
+                await admin._send_request(LeaveGroupRequest(group, member), coordinator)  # noqa: SLF001
+                log.info("a dead worker left the group", group=group)
+        except KafkaError as error:
+            log.info("dead workers could not be dismissed, their session will time out", reason=repr(error))
+            return
     for path in dead.values():
         path.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from topology.plan import WorkflowPlan
 from topology.promises import Shortfall, duration, promises_of, shortfalls
@@ -21,12 +21,8 @@ SIZE = "retention.bytes"
 
 async def warn_of_retention(plan: WorkflowPlan, config: EngineConfig) -> None:
     """Say which promises topics do not keep records long enough for, and when inputs outlive the state of their runs."""
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
+    async with connected_admin(config) as admin:
         kept = await _settings(admin, {topic for promise in promises_of(plan) for topic in promise.topics})
-    finally:
-        await admin.close()
     if not any(kept.values()):
         log.info(
             "the retention of topics is not known: this worker may not read it (DescribeConfigs)", workflow=plan.id

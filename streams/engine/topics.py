@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.engine.access import cluster_acl, denied
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.processor import CO_PARTITIONED
 from streams.errors import EngineFailure, TopicMismatch
@@ -27,9 +27,7 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig, made_with: int
         TopicMismatch: a topic that must have the workflow's partition count has another one.
         BrokerUnreachable: no broker answers.
     """
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
+    async with connected_admin(config) as admin:
         existing = await partition_counts(admin)
         count = existing.get(plan.topic("run")) or config.partitions or plan.partitions
         _check(plan, existing, count, config.partitions, made_with)
@@ -41,8 +39,6 @@ async def ensure_topics(plan: WorkflowPlan, config: EngineConfig, made_with: int
         ]
         await create(admin, missing)
         return count
-    finally:
-        await admin.close()
 
 
 async def ensure_provider_states(config: EngineConfig) -> None:
@@ -52,16 +48,12 @@ async def ensure_provider_states(config: EngineConfig) -> None:
 
 async def ensure_shared(name: str, config: EngineConfig) -> frozenset[str]:
     """Create a compacted topic of one partition that all workflows share, if it is not there; return the topics there were."""
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
+    async with connected_admin(config) as admin:
         existing = frozenset(await partition_counts(admin))
         if name not in existing:
             copies = config.sizes.replication_factor or await _default_replication(admin, config)
             await create(admin, [NewTopic(name, 1, copies, topic_configs=shared_config(config.sizes))])
         return existing
-    finally:
-        await admin.close()
 
 
 async def partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:

@@ -191,6 +191,7 @@ def test_expressions_do_not_read_a_store_and_reviews_hand_it_on(cli: Cli) -> Non
     assert_clean(cli, workflow)
 
 
+@pytest.mark.usefixtures("leaves_no_topics")
 def test_encrypted_objects(cli: Cli) -> None:
     from tests.cli.test_encryption import write_keys
 

@@ -16,7 +16,7 @@ from penstock import devkafka
 from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 from tests.console.conftest import TOKEN, Console
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.usefixtures("leaves_no_topics")]
 
 WORKFLOW = """workflow:
   id: {id}
@@ -49,8 +49,7 @@ def write_keys(cli: Cli, current: str, *names: str, require: bool = False) -> No
     for name in names:
         file = cli.folder / f"{name}.key"
         if not file.exists():
-            # One key per name in all tests: they share a broker, and the console reads every workflow on it.
-            file.write_bytes(base64.b64encode(name.encode().ljust(32, b"-")) + b"\n")
+            file.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
         lines.append(f'[encryption.keys.{name}]\nfile = "{name}.key"\n')
     plain = (cli.folder / "penstock.toml").read_text().partition("[encryption]")[0]
     (cli.folder / "penstock.toml").write_text(plain + "".join(lines))

@@ -70,7 +70,7 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
     _end(worker)
 
     before = {topic: _records(cli, f"{workflow}.{topic}") for topic in ("run", "add", "output", "twice-it.effects")}
-    shown = cli("runs", "show", letter["run_id"], "--workflow", workflow, "--json").object
+    shown = cli("runs", "show", letter["run_id"], "--json").object
     dry = cli("repartition", file, "--partitions", "5", "--dry-run", "--json").object
     assert (dry["from"], dry["partitions"], dry["outcome"]) == ([2], 5, "dry run")
     done = cli("repartition", workflow, "--partitions", "5", "--yes", "--json", timeout=120)
@@ -81,7 +81,7 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
         after = _records(cli, f"{workflow}.{topic}")
         assert _told(after) == _told(records), topic
         assert all(r.partition == partition_of(r.key, 5) for r in after)
-    assert cli("runs", "show", letter["run_id"], "--workflow", workflow, "--json").object == shown
+    assert cli("runs", "show", letter["run_id"], "--json").object == shown
     assert_clean(cli, workflow)
 
     # --- and work goes on
@@ -97,7 +97,7 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
     assert cli("dead-letter", "redrive", workflow, *edit).code == 0
     replayed = cli("replay", workflow, "--from", "0", "--run-id", letter["run_id"], "--yes", "--json", timeout=90)
     assert replayed.code == 0, replayed.err
-    epochs = cli("runs", "show", letter["run_id"], "--workflow", workflow, "--json").object
+    epochs = cli("runs", "show", letter["run_id"], "--json").object
     assert (epochs["status"], epochs["epoch"] > shown["epoch"]) == ("success", True)
     _end(worker)
 
@@ -106,5 +106,5 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
     cli.worker(file)
     again = cli("replay", workflow, "--from", "0", "--run-id", letter["run_id"], "--again", "--yes", timeout=90)
     assert again.code == 0, again.err
-    assert cli("runs", "show", letter["run_id"], "--workflow", workflow, "--json").object["epoch"] > epochs["epoch"]
+    assert cli("runs", "show", letter["run_id"], "--json").object["epoch"] > epochs["epoch"]
     assert_clean(cli, workflow)

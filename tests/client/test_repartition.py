@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from aiokafka import ConsumerRecord
 
-from penstock.client import connections
 from penstock.client.errors import NotDrained
 from penstock.client.repartition import copying, drained
 from penstock.client.repartition.look import look
@@ -23,6 +22,7 @@ from schemas.records import DayRow, LedgerRow, OwnerMarker, RunRow, TimerRow
 from streams.audit.audit import Terms
 from streams.audit.read import audit_workflow
 from streams.core.changelog import MARKER_KEY
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.engine import partition_of
 from streams.errors import MoveUnderWay
@@ -82,7 +82,7 @@ STEPS = (
 
 async def _move(config: EngineConfig, workflow: str, partitions: int, at: str) -> None:
     topics = await topics_on(config)
-    async with connections.admin(config) as admin, copying.reader(config) as reader:
+    async with connected_admin(config) as admin, copying.reader(config) as reader:
         mover = Crashing(config, admin, reader, workflow, lambda _: None)
         mover.at = at
         await mover.carry_out(await look(admin, reader, workflow, topics), partitions)

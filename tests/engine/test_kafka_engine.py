@@ -221,6 +221,7 @@ async def test_a_full_executor_takes_in_no_run_but_lets_cancels_flow(bootstrap: 
     assert len(node.runs) < 60
 
 
+@pytest.mark.usefixtures("leaves_no_topics")
 async def test_a_row_that_cannot_be_decoded_stops_the_worker(bootstrap: str) -> None:
     plan = plan_of({"a": ()}, unique("garbage"))
     async with running(engine_for(plan, {"a": answers({})}, bootstrap)):

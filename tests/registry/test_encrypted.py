@@ -12,7 +12,7 @@ from tests.registry.test_formats import avro
 
 __all__ = ["avro"]
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("leaves_no_topics")]
 
 CANARY = "canary-4711"
 
@@ -24,7 +24,7 @@ def test_avro_through_both(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name, file = avro
-    (tmp_path / "k1.key").write_text(base64.b64encode(b"k1".ljust(32, b"-")).decode())
+    (tmp_path / "k1.key").write_text(base64.b64encode(bytes(range(32))).decode())
     (tmp_path / "k1.key").chmod(0o600)
     cli.more["PENSTOCK_ENCRYPTION"] = json.dumps(
         {"current": "k1", "keys": {"k1": {"file": str(tmp_path / "k1.key")}}, "require": True}

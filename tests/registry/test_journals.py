@@ -37,7 +37,7 @@ def test_a_plain_consumer_reads_every_avro_topic_by_ids_of_the_registry(
     assert seen[f"{PREFIX}{name}.retry"] == {"penstock.RetryScheduled"}
     assert seen[f"{PREFIX}penstock.{name}-add-changelog"] == {"penstock.NodeRow", "penstock.OwnerMarker"}
     cli.assert_clean(name)
-    shown = cli("runs", "show", ended[0]["run_id"], "--workflow", name, "--json").object
+    shown = cli("runs", "show", ended[0]["run_id"], "--json").object
     assert shown["run_id"] == ended[0]["run_id"]
 
 

@@ -26,7 +26,7 @@ from penstock.devkafka.tools import run_tool
 from penstock.security import client_arguments
 from penstock.settings import Settings, load
 from streams.engine.access import demand_worker
-from streams.engine.clients import admin_of, start
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.errors import AccessDenied, AuthenticationFailed, BrokerUnreachable, TopicsMissing
 from tests.cli.conftest import Cli, write_workflow
@@ -70,23 +70,13 @@ def config_of(settings: Settings, **more: Any) -> EngineConfig:
 
 
 @asynccontextmanager
-async def client(config: EngineConfig) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = admin_of(config)
-    await start(admin, config.bootstrap)
-    try:
-        yield admin
-    finally:
-        await admin.close()
-
-
-@asynccontextmanager
 async def administrator(secured: devkafka.Broker) -> AsyncIterator[AIOKafkaAdminClient]:
     """The user that may do everything."""
     assert secured.config is not None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PENSTOCK_CONFIG", str(secured.config.with_name("admin.toml")))
         known = load()
-    async with client(config_of(known)) as admin:
+    async with connected_admin(config_of(known)) as admin:
         yield admin
 
 
@@ -102,7 +92,7 @@ def test_its_files_are_for_their_owner_alone(secured: devkafka.Broker) -> None:
 
 
 async def test_who_has_the_password_may_log_in(settings: Settings) -> None:
-    async with client(config_of(settings)) as admin:
+    async with connected_admin(config_of(settings)) as admin:
         assert await admin.describe_topics() == []  # and is shown nothing
 
 
@@ -135,7 +125,7 @@ async def test_a_refused_login_says_which_setting_does_not_fit(
 
     changed = {key: SecretStr(value) if "password" in key else value for key, value in other.items()}
     with pytest.raises(error) as raised:
-        async with client(config_of(settings.model_copy(update=changed))):
+        async with connected_admin(config_of(settings.model_copy(update=changed))):
             pass
     assert said in str(raised.value)
     assert "canary" not in str(raised.value)
@@ -152,22 +142,22 @@ async def test_a_bearer_of_a_token(settings: Settings, tmp_path: Path) -> None:
     bearer = {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_file": file, "sasl_plain_username": None}
     config = config_of(settings.model_copy(update=bearer))
     file.write_text(token())
-    async with client(config) as admin:
+    async with connected_admin(config) as admin:
         assert await admin.describe_topics() == []
     file.write_text(token(age_s=3600))
     with pytest.raises(AuthenticationFailed, match="refused the login by OAUTHBEARER: the token is not accepted"):
-        async with client(config):
+        async with connected_admin(config):
             pass
     file.unlink()
     with pytest.raises(AuthenticationFailed, match=r"sasl_oauth_token_file: .*No such file"):
-        async with client(config):
+        async with connected_admin(config):
             pass
 
 
 async def test_tls_where_there_is_none(settings: Settings, bootstrap: str) -> None:
     config = config_of(settings.model_copy(update={"bootstrap": bootstrap}))
     with pytest.raises(BrokerUnreachable, match=r"security_protocol is SASL_SSL; does its listener speak TLS\?"):
-        async with client(config):
+        async with connected_admin(config):
             pass
 
 

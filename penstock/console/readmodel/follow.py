@@ -18,6 +18,7 @@ from penstock.console.readmodel.sources import Source, shared_sources, sources_o
 from penstock.console.readmodel.store import Store
 from penstock.console.traces import trace_of
 from schemas.codec import dumps
+from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.topics import partition_counts
 from streams.errors import BrokerUnreachable, PenstockError
@@ -64,7 +65,7 @@ class Follower:
         self._hub.wake()
 
     async def _follow(self) -> None:
-        async with connections.admin(self._config) as admin, connections.reader(self._config) as reader:
+        async with connected_admin(self._config) as admin, connections.reader(self._config) as reader:
             self.topics, self._looked_at, self._goal = {}, 0.0, {}
             while True:
                 await self._look(admin, reader)
