@@ -17,6 +17,7 @@ from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError
 
+from penstock.addresses import has_user, is_http
 from penstock.secret_files import SecretProblem, text_of
 from penstock.settings import Settings, SettingsError, named
 
@@ -54,13 +55,13 @@ def _words(settings: Settings, command: str) -> list[str]:
 
 def _endpoint(settings: Settings) -> str:
     url = settings.sasl_oauth_token_endpoint_url or ""
-    parts = urlsplit(url)
     where = named(settings, "sasl_oauth_token_endpoint_url")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_http(url):
         raise SettingsError(f"{where}: not an http(s) address")
+    parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise SettingsError(f"{where}: http would send the client secret unencrypted; use https")
-    if "@" in parts.netloc:
+    if has_user(url):
         raise SettingsError(f"{where}: holds a user or password; they go into sasl_oauth_client_id and its secret")
     return url
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
+
+from penstock.addresses import has_user, is_http
 
 
 class RegistrySettings(BaseModel):
@@ -33,9 +34,9 @@ def problems(settings: RegistrySettings) -> Iterator[tuple[str, str]]:
     url = settings.schema_registry_url
     if url is None:
         return
-    if not _is_address(url):
+    if not is_http(url):
         yield "schema_registry_url", "not an http(s) address"
-    elif "@" in urlsplit(url).netloc:
+    elif has_user(url):
         yield (
             "schema_registry_url",
             "holds a user or password: they go into schema_registry_username and ..._password",
@@ -46,11 +47,3 @@ def problems(settings: RegistrySettings) -> Iterator[tuple[str, str]]:
         yield "schema_registry_username", "missing, and a password is set"
     if settings.schema_registry_ca_file is not None and not settings.schema_registry_ca_file.is_file():
         yield "schema_registry_ca_file", f"{settings.schema_registry_ca_file}: no such file"
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
-    except ValueError:
-        return False

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from penstock import kafka_settings, registry_settings, secret_files, topic_settings
+from penstock.addresses import has_user, is_http
 from penstock.encryption import EncryptionSettings
 from penstock.kafka_settings import KafkaSettings
 from penstock.registry_settings import RegistrySettings
@@ -243,9 +244,9 @@ def _check_providers(settings: Settings) -> None:
         if provider.base_url is None and settings.openai_base_url is not None:
             raise SettingsError(f"{prefix}.{name}.base_url: missing, and OPENAI_BASE_URL would be taken for it")
     for key, url in _urls(settings):
-        if not _is_address(url):
+        if not is_http(url):
             raise SettingsError(f"{key}: not an http(s) address")
-        if "@" in urlsplit(url).netloc:  # no client sends it beside the key: each call would fail as if nobody answered
+        if has_user(url):  # no client sends it beside the key: each call would fail as if nobody answered
             raise SettingsError(f"{key}: holds a user or password; a key goes into api_key_env, or OPENAI_API_KEY")
     _check_claims(settings)
 
@@ -256,15 +257,6 @@ def _urls(settings: Settings) -> Iterable[tuple[str, str]]:
     for name, provider in settings.providers.items():
         if provider.base_url is not None:
             yield f"{settings.config_file}: providers.{name}.base_url", provider.base_url
-
-
-def _is_address(url: str) -> bool:
-    """Say whether a client can make something of `url`; what it cannot would fail each call as if nobody answered."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
-    except ValueError:  # brackets, or a port that is none
-        return False
 
 
 def _check_claims(settings: Settings) -> None:
