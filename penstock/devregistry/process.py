@@ -63,9 +63,9 @@ def start(
 ) -> Running:
     """Start the home's registry and wait until it answers; one that runs already is returned as it is."""
     home = home.absolute()
-    before = status(home)
     (home / "registry").mkdir(parents=True, exist_ok=True)
     with exclusive(home / "registry" / ".lock"):
+        before = status(home)
         if before is not None and before.alive:
             return before
         wanted = port or (before.port if before is not None else ports.next_free(DEFAULT_PORT))

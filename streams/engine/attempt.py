@@ -48,10 +48,8 @@ async def attempt(
         outside = Outside(Claims())  # no store is allowed any more: that is what the attempt is to say
     if outside is not None:
         outcome, claim = await _outside(plan, node, node_input, deltas, outside)
-    elif deltas is None:
-        outcome = await _within(plan, node.execute(node_input))
     else:
-        outcome = await _streamed(plan, node, node_input, deltas)
+        outcome = await _executed(plan, node, node_input, deltas)
     if isinstance(outcome, Deferred):
         record: AttemptDeferred | Succeeded | AttemptFailed = _deferred(plan, row, outcome, clock())
     else:
@@ -66,12 +64,13 @@ async def _outside(
     seen = await outside.seen(node_input)
     if isinstance(seen, Failed):
         return seen, None
-    work = _within(plan, node.execute(seen)) if deltas is None else _streamed(plan, node, seen, deltas)
-    outcome = await work
+    outcome = await _executed(plan, node, seen, deltas)
     return (outcome, None) if isinstance(outcome, Deferred) else await outside.put(outcome)
 
 
-async def _streamed(plan: NodePlan, node: Node, node_input: NodeInput, deltas: Deltas) -> Outcome:
+async def _executed(plan: NodePlan, node: Node, node_input: NodeInput, deltas: Deltas | None) -> Outcome:
+    if deltas is None:
+        return await _within(plan, node.execute(node_input))
     try:
         outcome = await _within(plan, node.execute(replace(node_input, on_delta=deltas.add)))
     except asyncio.CancelledError:
