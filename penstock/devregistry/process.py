@@ -141,11 +141,9 @@ def _await_ready(now: Running) -> None:
     while time.monotonic() < deadline:
         if not now.alive:
             break
-        try:
-            with urllib.request.urlopen(f"{now.url}/subjects", timeout=2):  # noqa: S310 - our own address
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(_POLL_S)
+        if _answers(f"{now.url}/subjects"):
+            return
+        time.sleep(_POLL_S)
     alive = now.alive
     Child(now.pid, now.born).stop()
     _write(replace(now, pid=0, born=""))
@@ -153,3 +151,15 @@ def _await_ready(now: Running) -> None:
     said = log.read_text(errors="replace").splitlines()[-15:]
     what = f"did not answer within {START_TIMEOUT_S:.0f} s" if alive else "ended while it was starting"
     raise StartError("\n".join([f"The registry {what}. It said:", *said, f"The log is {log}"]))
+
+
+def _answers(url: str) -> bool:
+    """Say whether it answers well: while it starts it may refuse."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        return False
+    except OSError:
+        return False

@@ -65,7 +65,7 @@ class Console:
 
     def get(self, path: str, **query: Any) -> Any:
         """Return what a question is answered."""
-        answer = self.http.get(path, params=query)
+        answer = self.http.get(path, params=query or None)  # an empty one would take the path's own away
         assert answer.status_code == 200, answer.text
         return answer.json()
 

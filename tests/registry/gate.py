@@ -45,7 +45,8 @@ def gate(registry: str, wanted: str | None = None) -> Iterator[Gate]:
                     with urllib.request.urlopen(request, timeout=20) as answer:
                         self._answer(answer.status, answer.read())
                 except urllib.error.HTTPError as error:
-                    self._answer(error.code, error.read())
+                    with error:
+                        self._answer(error.code, error.read())
 
         do_GET = do_POST = do_PUT = _pass
 

@@ -62,9 +62,12 @@ def groups(db: sqlite3.Connection, asked: LetterGroupsAsked) -> shapes.LetterGro
     if asked.workflow is not None:
         workflow_of(db, asked.workflow)
     rows = db.execute(
-        # With max(), SQLite takes the other columns from the row that has it: the newest one's message.
-        "select workflow, node, kind, message, count(*) as n, sum(status = 'open') as open, min(at) as first, max(at) as last "
-        "from letters where (? is null or workflow = ?) and (? is null or status = ?) "
+        # The newest one's message; by its place where two are as new, so that a read model made anew says the same.
+        "with ranked as (select *, row_number() over "
+        "(partition by workflow, node, kind order by at desc, partition desc, offset desc) as place "
+        "from letters where (? is null or workflow = ?) and (? is null or status = ?)) "
+        "select workflow, node, kind, max(case when place = 1 then message end) as message, count(*) as n, "
+        "sum(status = 'open') as open, min(at) as first, max(at) as last from ranked "
         "group by workflow, node, kind order by open desc, last desc, workflow, node, kind",
         (asked.workflow, asked.workflow, asked.status, asked.status),
     )
