@@ -92,6 +92,8 @@ def plan_as_json(plan: WorkflowPlan) -> dict[str, Any]:
             del node["function"]["path"]
             if node["function"]["executor"] == "thread":
                 del node["function"]["executor"]
+        if node["llm"] is not None and node["llm"]["on_rate_limit"] == "wait":
+            del node["llm"]["on_rate_limit"]
         for option in OPTIONS:
             if not node[option]:
                 del node[option]
@@ -181,6 +183,7 @@ def _llm(node: BaseNode, resources: Resources) -> LlmPlan | None:
                 params=node.params,
                 min_confidence=node.min_confidence,
                 on_low_confidence=node.on_low_confidence or "stop",
+                on_rate_limit=node.on_rate_limit or "wait",
             )
         case RouterNode(model=str(model), prompt_template=str(path)):
             prompt = resources.prompts[node.id].source

@@ -96,6 +96,8 @@ def _node(plan: WorkflowPlan, node: NodePlan) -> dict[str, Any]:
         if node.llm.min_confidence is not None:
             entry["min_confidence"] = node.llm.min_confidence
             entry["on_low_confidence"] = node.llm.on_low_confidence
+        if node.llm.on_rate_limit != "wait":
+            entry["on_rate_limit"] = node.llm.on_rate_limit
         entry["prompt_template"] = node.llm.prompt_path
     if node.function is not None:
         entry["handler"] = node.function.reference

@@ -9,6 +9,7 @@ from typing import Any, Literal
 NodeKind = Literal["llm", "function", "router", "review", "external"]
 Join = Literal["all_success", "any_success", "all_done"]
 OnLowConfidence = Literal["stop", "fallback", "review"]
+OnRateLimit = Literal["wait", "fallback"]
 Executor = Literal["thread", "process"]
 RunIdFrom = Literal["auto", "key", "ce_id", "offset"]
 Format = Literal["json", "avro"]
@@ -45,6 +46,7 @@ class LlmPlan:
     """What an llm node asks of its models, in order of preference. `output_schema` is self-contained (every `$ref` is within it).
 
     An answer whose `confidence` is below `min_confidence` is not used: `on_low_confidence` says what follows.
+    `on_rate_limit` says what follows when the model may not be asked now: wait for it, or go on with the next one.
     """
 
     models: tuple[str, ...]
@@ -56,6 +58,7 @@ class LlmPlan:
     params: dict[str, Any]
     min_confidence: float | None = None
     on_low_confidence: OnLowConfidence = "stop"
+    on_rate_limit: OnRateLimit = "wait"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,8 @@ def _llm(node: LlmNode) -> Iterator[Complaint]:
         yield ("on_low_confidence",), "on_low_confidence needs min_confidence"
     if node.on_low_confidence == "fallback" and not node.fallback_models:
         yield ("on_low_confidence",), "on_low_confidence: fallback needs fallback_models"
+    if node.on_rate_limit == "fallback" and not node.fallback_models:
+        yield ("on_rate_limit",), "on_rate_limit: fallback needs fallback_models"
     if node.review is not None:
         if node.on_low_confidence != "review":
             yield ("review",), "review needs on_low_confidence: review"

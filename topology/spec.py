@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from topology.plan import Executor, Format, Join, OnItemError, OnLowConfidence, OnTimeout, RunIdFrom
+from topology.plan import Executor, Format, Join, OnItemError, OnLowConfidence, OnRateLimit, OnTimeout, RunIdFrom
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
@@ -111,11 +111,13 @@ class LlmNode(BaseNode):
     output_schema: Text | None = None
     """A JSON Schema file: sent as strict structured output and checked on arrival. Without one the output is `{text}`."""
     fallback_models: list[Text] = []
-    """Asked in this order when the model before has no attempt left, its breaker is open, or (`on_low_confidence: fallback`) its answer is in doubt."""
+    """Asked in this order when the model before has no attempt left, its breaker is open, (`on_low_confidence: fallback`) its answer is in doubt, or (`on_rate_limit: fallback`) its provider throttles."""
     min_confidence: Share | None = None
     """The least value of the answer's `confidence` to be believed."""
     on_low_confidence: OnLowConfidence | None = None
     """What to do below it: stop the run (default), ask the next of `fallback_models`, or ask a person."""
+    on_rate_limit: OnRateLimit | None = None
+    """What to do when the provider throttles (429) or its rate limit is reached: wait (default), or ask the next of `fallback_models` at once."""
     review: ReviewSpec | None = None
     """Whom to ask with `on_low_confidence: review`."""
     max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 1024

@@ -46,6 +46,8 @@ def node_ms(node: NodePlan, document: Document, seed: int, level: float, hop_ms:
                 return spent
             if not late and drawn.kind in ("weak", "false_doubt"):
                 break
+            if drawn.fault == "rate_limit" and node.llm.on_rate_limit == "fallback" and model != node.llm.models[-1]:
+                break
             wait = node.retry.backoff_ms * 2**tried * MEAN_JITTER
             spent += max(wait, RETRY_AFTER_S * 1000) if drawn.fault == "rate_limit" else wait
     return spent

@@ -31,6 +31,7 @@ OWN_FAULTS = frozenset({"template", "internal", "too_large"})
 """Failures that another model would only repeat."""
 
 DEADLINE = "deadline"
+RATE_LIMITED = "rate_limited"
 
 
 @quick
@@ -106,6 +107,8 @@ def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transiti
     tries = record.attempt - row.tries_before
     if error.kind == LOW_CONFIDENCE and context.node.plan.review is not None and record.output is not None:
         return ask_in_doubt(context, row, record)
+    if error.kind == RATE_LIMITED and _leaves_throttled(context, row):
+        return launch(context, row, row.choice + 1, RATE_LIMITED)
     due_at = next_due(context.node.plan.retry, tries, error, moment.now, moment.jitter)
     if due_at is not None:
         return _wait(context, row, due_at)
@@ -116,11 +119,12 @@ def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transiti
 
 
 def on_deferred(context: Context, row: NodeRow, record: AttemptDeferred) -> Transition:
-    """No attempt was burnt: go on with the next model if the breaker is open, else wait."""
+    """No attempt was burnt: go on with the next model if the breaker is open or the node does not wait for a limit, else wait."""
     if row.status != "running" or record.seq != row.seq or record.launch != row.launch:
         return NOTHING
     row = replace(row, attempt=row.attempt - 1, deferrals=row.deferrals + 1)
-    if record.reason == "breaker_open" and _has_next_model(context, row):
+    leaves = record.reason == "breaker_open" and _has_next_model(context, row)
+    if leaves or (record.reason == RATE_LIMITED and _leaves_throttled(context, row)):
         return launch(context, row, row.choice + 1, record.reason)
     return _wait(context, row, record.due_at)
 
@@ -152,6 +156,11 @@ def _out_of_time(context: Context, row: NodeRow) -> Transition:
 def _has_next_model(context: Context, row: NodeRow) -> bool:
     llm = context.node.plan.llm
     return llm is not None and row.choice + 1 < len(llm.models)
+
+
+def _leaves_throttled(context: Context, row: NodeRow) -> bool:
+    llm = context.node.plan.llm
+    return llm is not None and llm.on_rate_limit == "fallback" and _has_next_model(context, row)
 
 
 def _may_fall_back(context: Context, error: ErrorInfo) -> bool:

@@ -136,6 +136,21 @@ async def test_another_model_is_asked_when_the_first_one_is_exhausted(
     assert (switch.from_model, switch.to_model, switch.reason) == ("m", "n", "retries_exhausted")
 
 
+async def test_a_throttled_model_is_left_at_once_if_the_workflow_says_so(
+    tmp_path: Path, server: ProviderServer, resources: Resources, bootstrap: str
+) -> None:
+    server.configure(
+        rules=(Rule(model="m", key_contains="/classify/", faults={"rate_limit": 1.0}), Rule(answer=SURE)),
+        retry_after_s=3600.0,
+    )
+    plan = workflow(tmp_path, ", fallback_models: [n], on_rate_limit: fallback")
+    result = (await ended(plan, resources, bootstrap))["r0"]
+    assert result["nodes"]["classify"]["attempts"] == 2, "an hour is not waited for"
+    assert calls_of(server)[("classify", "m")] == calls_of(server)[("classify", "n")] == 1
+    (switch,) = [r for r in await journal(plan, bootstrap, "classify") if isinstance(r, ModelSwitched)]
+    assert (switch.from_model, switch.to_model, switch.reason) == ("m", "n", "rate_limited")
+
+
 @pytest.mark.parametrize(
     ("more", "status", "calls"),
     [

@@ -74,6 +74,9 @@ def test_limits_and_models_are_described() -> None:
     assert (node["model"], node["fallback_models"]) == ("m", ["n", "o"])
     assert (node["min_confidence"], node["on_low_confidence"]) == (0.5, "fallback")
     assert describe(plan, "text").splitlines()[1:3] == ["budget max_tokens 5000, max_cost_usd 0.5", "deadline_ms 1000"]
+    assert "on_rate_limit" not in node
+    leaving = load(nodes(llm("a", more=f"{CALL}, on_rate_limit: fallback"))).require_plan()
+    assert description(leaving)["nodes"][0]["on_rate_limit"] == "fallback"
     for format in ("text", "mermaid"):
         assert "m, else n, else o" in describe(plan, format)
 

@@ -134,6 +134,7 @@ def test_keys_of_the_workflow(line: str, found: str) -> None:
         ("handler: h.py", "9:7: node 'a': unknown key 'handler'"),
         ("max_retrys: 2", "9:7: node 'a': unknown key 'max_retrys', did you mean 'max_retries'?"),
         ("on_low_confidence: stop", "9:7: node 'a': on_low_confidence needs min_confidence"),
+        ("on_rate_limit: fallback", "9:7: node 'a': on_rate_limit: fallback needs fallback_models"),
         ("max_items: 5", "9:7: node 'a': max_items is for nodes with for_each"),
         ("fallback_models: [m]", "9:25: node 'a': fallback model 'm' is the model itself"),
         ("fallback_models: [n, n]", "9:28: node 'a': 'n' is listed twice in fallback_models"),
