@@ -33,9 +33,10 @@ demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real mod
 
 # Most of the tests' time is waiting: for brokers, sessions, timeouts. Each process has a broker of its own.
 JOBS ?= 2
+TESTS ?=
 
-test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes)
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes; TESTS=tests/core for some of them)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
 
 # Playwright drives the chromium that is there: it downloads none.
 $(VENV)/.browser: $(STAMP)

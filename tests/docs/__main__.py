@@ -1,6 +1,7 @@
-"""Count the commands of the documentation: `python -m tests.docs` lists those that no test runs, with the reason."""
+"""Count the commands of the documentation: `python -m tests.docs` lists those that no test runs, with the reason; then those of sentences."""
 
 from tests.docs.pages import blocks, name_of, pages
+from tests.docs.test_named import BY_HAND
 
 
 def main() -> None:
@@ -13,6 +14,8 @@ def main() -> None:
                     run += 1
                 else:
                     print(f"{name_of(page)}:{command.line}: {command.text}  ({block.not_run})")  # noqa: T201
+    for named, reason in BY_HAND.items():
+        print(f"in a sentence: {named}  ({reason})")  # noqa: T201
     print(f"{run} commands are run")  # noqa: T201
 
 

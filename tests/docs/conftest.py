@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock import devkafka
+from penstock import devkafka, devregistry
 from penstock.client.deleting import delete_workflow
 from penstock.devkafka import ports
 from streams.engine.config import EngineConfig
@@ -34,6 +34,7 @@ COPIED = ("workflows",)
 LINKED = ("Makefile", "benchmarks", "README.md", "docs")
 OLD = ("constraints.txt", "pyproject.toml")
 """Older than any `.venv`: `make` must not install anew what the tests run in."""
+FOREIGN = ("OPENAI_", "PENSTOCK_", "OTEL_", "PYTEST_", "MAKE", "MFLAGS")
 
 
 @pytest.fixture(scope="session")
@@ -66,12 +67,15 @@ def clone(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(clone: Path, provider: str) -> dict[str, str]:
     """Nobody's settings, and a provider."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "PENSTOCK_", "OTEL_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | {
-        "PATH": f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}:{Path(__file__).parent / 'bin'}",
         "OPENAI_BASE_URL": provider,
         "OPENAI_API_KEY": "a-key-for-tests",
         "PENSTOCK_KAFKA_DIST": os.environ["PENSTOCK_KAFKA_DIST"],
+        "PENSTOCK_REGISTRY_DIST": os.environ.get("PENSTOCK_REGISTRY_DIST", str(ROOT / ".penstock" / "registry-dist")),
+        "REPOSITORY": str(ROOT),
+        "STAMP": str(clone / ".venv" / ".installed"),
         "PENSTOCK_CONSOLE_TOKEN": "a-token-for-tests",
         "COLUMNS": "200",
     }
@@ -81,10 +85,11 @@ def environment(clone: Path, provider: str) -> dict[str, str]:
 def shared_kafka(broker: devkafka.Broker, clone: Path, environment: dict[str, str]) -> Iterator[Shell]:
     """A terminal on the session's Kafka, with a collector of spans; the examples' topics are gone afterwards: other pages use the same names."""
     environment |= {"PENSTOCK_BOOTSTRAP": broker.bootstrap, "PENSTOCK_HOME": str(broker.home)}
-    places = {"127.0.0.1:9092": broker.bootstrap, "9464": str(ports.any_free())}
+    places = {"127.0.0.1:9092": broker.bootstrap, **_port(9464), **_port(8081), "/data/": f"{clone}/data/"}
     with closing(Receiver()) as collector, closing(Shell(clone, environment, places)) as shell:
         shell.places["http://127.0.0.1:4318"] = collector.endpoint
         yield shell
+    devregistry.stop(broker.home)
     plans = [load_workflow(file).plan for file in clone.rglob("*.yaml")]
     asyncio.run(_forget([plan for plan in plans if plan is not None], EngineConfig(broker.bootstrap)))
 
@@ -95,6 +100,12 @@ def own_kafka(clone: Path, environment: dict[str, str]) -> Iterator[Shell]:
     with closing(Shell(clone, environment, {})) as shell:
         yield shell
     devkafka.stop(clone / shell.env.get("PENSTOCK_HOME", ".penstock"))
+
+
+def _port(written: int) -> dict[str, str]:
+    """Return what stands for a port that a page chooses."""
+    free = ports.any_free()
+    return {f"-port {written}": f"-port {free}", f"127.0.0.1:{written}": f"127.0.0.1:{free}"}
 
 
 async def _forget(plans: list[WorkflowPlan], config: EngineConfig) -> None:

@@ -19,9 +19,10 @@ STAYS = re.compile(r"^(\S+=\S+ )*(\S*/)?penstock (worker|console)\b")
 TERMINAL = re.compile(r"\bin a (first|second|third|fourth)\b")
 EXIT = re.compile(r"\bexit (\d)\b")
 READY = re.compile(r"worker ready|token: ")
-ADDRESS = re.compile(r"^(?:console: http://|bootstrap: *)(127\.0\.0\.1:\d+)", re.MULTILINE)
-DEFAULT = {"console": "127.0.0.1:8088", "kafka": "127.0.0.1:9092"}
-PERHAPS = re.compile(r"(?:^|\| *)(curl|kcat|sqlite3)\b")
+ADDRESS = re.compile(r"^(console|bootstrap|url):? *(?:http://)?(127\.0\.0\.1:\d+)", re.MULTILINE)
+DEFAULT = {"console": "127.0.0.1:8088", "bootstrap": "127.0.0.1:9092", "url": "127.0.0.1:8081"}
+"""What tells its address when it starts, and the one that pages write: the console, Kafka, the schema registry."""
+PERHAPS = re.compile(r"(?:^|\| *)(curl|openssl|sqlite3)\b")
 """Programs that a machine need not have: without them the command is passed over."""
 PATIENCE_S = 60
 
@@ -56,10 +57,10 @@ class Shell:
         assert code == expected, (
             f"line {command.line}: {text}\nexit {code}, not {expected}:\n{output}\n{self._told_beside()}"
         )
-        for line in command.shown:
-            pattern = ".*".join(map(re.escape, re.split(r"\.\.\.", line.strip())))
-            assert re.search(pattern, output), f"line {command.line}: {text}\ndoes not say {line!r}:\n{output}"
         self._note_addresses(output)
+        for line in command.shown:
+            pattern = ".*".join(map(re.escape, re.split(r"\.\.\.", self._here(line.strip()))))
+            assert re.search(pattern, output), f"line {command.line}: {text}\ndoes not say {line!r}:\n{output}"
 
     def close(self) -> None:
         """End what runs beside, as Ctrl-C would."""
@@ -121,7 +122,7 @@ class Shell:
 
     def _note_addresses(self, output: str) -> None:
         for found in ADDRESS.finditer(output):
-            self.places[DEFAULT["console" if found[0].startswith("console") else "kafka"]] = found[1]
+            self.places[DEFAULT[found[1]]] = found[2]
 
     def _told_beside(self) -> str:
         return "\n".join(f"beside: {said.read_text(errors='replace')[-2000:]}" for _, said in self.beside)

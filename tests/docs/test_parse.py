@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 from markdown_it import MarkdownIt
+from ruamel.yaml import YAML
 
 from penstock.cli.main import app
 from tests.docs.pages import ROOT, blocks, name_of, pages
@@ -44,9 +45,22 @@ def problem(words: list[str], *, whole: bool) -> str | None:
     if program == "make":
         unknown = [word for word in rest if re.fullmatch(r"[a-z][a-z-]*", word) and word not in TARGETS]
         return f"make has no target {unknown[0]}" if unknown else None
+    if program == "docker" and rest[:1] == ["compose"] and whole:
+        return _compose(rest[1], rest[2:])
+    if program == "helm" and rest[:2] == ["upgrade", "--install"]:
+        return None if (ROOT / rest[3] / "Chart.yaml").exists() else f"no chart {rest[3]}"
     if program.startswith("python") and rest[:1] == ["-m"] and importlib.util.find_spec(rest[1].split(".")[0]):
         return None if importlib.util.find_spec(rest[1]) else f"no module {rest[1]}"
     return None
+
+
+def _compose(command: str, rest: list[str]) -> str | None:
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    asked = rest[:1] if command in ("exec", "logs") else [word.partition("=")[0] for word in rest if "=" in word]
+    unknown = [name for name in asked if name not in services]
+    if unknown:
+        return f"docker-compose.yml has no service {unknown[0]}"
+    return problem(rest[1:], whole=True) if command == "exec" else None
 
 
 def _penstock(rest: list[str], *, whole: bool) -> str | None:
@@ -58,7 +72,8 @@ def _penstock(rest: list[str], *, whole: bool) -> str | None:
             return f"penstock has no command {missing[0]!r}"
         command, rest = command.commands[names[0]], rest[1:]
     known = {opt for parameter in command.params for opt in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
-    unknown = [found[0] for word in rest if (found := OPTION.match(word)) and found[0] not in known]
+    handed_on = command.context_settings.get("ignore_unknown_options", False)
+    unknown = [found[0] for word in rest if not handed_on and (found := OPTION.match(word)) and found[0] not in known]
     if unknown:
         return f"{command.name} has no option {unknown[0]}"
     if whole and not hasattr(command, "commands") and "--help" not in rest:
