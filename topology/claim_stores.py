@@ -44,6 +44,15 @@ def is_inside(uri: str, stores: Iterable[str]) -> bool:
     return problem_of(uri) is None and any(uri.startswith(canonical(store) + "/") for store in stores)
 
 
+def refused(uri: str, stores: Iterable[str]) -> str | None:
+    """Return why an object that somebody claims is not read, None if it is in one of the stores."""
+    stores = tuple(stores)
+    if is_inside(uri, stores):
+        return None
+    why = problem_of(uri) or f"the setting claim_check_stores has {', '.join(stores) or 'none'}"
+    return f"{uri} is in no store that is allowed: {why}"
+
+
 def is_allowed(store: str, stores: Iterable[str]) -> bool:
     """Say whether a store is one of those that are allowed, or a folder in one."""
     return problem_of(store) is None and any(

@@ -19,7 +19,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from schemas.claims import Claim
+from schemas.claims import Holding, a_claim_in
 from topology.cel_ast import Named, names_in
 from topology.diagnostics import suggestion
 
@@ -65,7 +65,7 @@ class Expression:
         try:
             data = {name: _pick(mapping.get(name), fields) for name, fields in self._roots}
             _refuse_claims(self.source, data)
-            value = self._program.eval(data=data)
+            value = self._program.eval(data={name: _plain(value) for name, value in data.items()})
             result = value.plain_value()
             failed = value.type() == cel.Type.ERROR
         except ExpressionError:
@@ -139,10 +139,15 @@ def _fields_of(name: str, uses: tuple[Named, ...]) -> tuple[str, ...] | None:
 
 def _pick(value: Any, fields: tuple[str, ...] | None) -> Any:
     """Return only what the expression reads: the library converts every value it is given, and outputs can be large."""
-    if fields is not None and type(value) is dict:
-        value = {field: value[field] for field in fields if field in value}
+    if fields is not None and type(value) in (dict, Holding):
+        value = type(value)({field: value[field] for field in fields if field in value})
     _refuse_nul(value)
     return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the library takes it: it knows no other dicts than Python's."""
+    return dict(value) if type(value) is Holding else value
 
 
 def _refuse_nul(value: Any) -> None:
@@ -162,9 +167,9 @@ def _refuse_nul(value: Any) -> None:
 def _refuse_claims(source: str, data: Mapping[str, Any]) -> None:
     """Raise on a value that is in a claim store: who decides by an expression waits for nothing."""
     for name, value in data.items():
-        if isinstance(value, Claim):
+        if claim := a_claim_in(value):
             raise ExpressionError(
-                f"{source!r}: {name} has {value.size} bytes and is in the claim store, where no expression reads it: have a node "
+                f"{source!r}: {name} has {claim.size} bytes and is in the claim store, where no expression reads it: have a node "
                 "give on what is needed as an output of its own, or set claim_check.above_bytes higher"
             )
 

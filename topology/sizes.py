@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from topology.limits import KAFKA_DEFAULT, TAKEN_IN, limits_of
 from topology.plan import Cleanup, TopicPurpose, WorkflowPlan
 from topology.promises import TRAVEL_MS, Shortfall, duration, promises_of, shortfalls
 
@@ -17,7 +18,7 @@ Purpose = TopicPurpose | Literal["changelog"]
 PURPOSES: tuple[str, ...] = (*get_args(TopicPurpose), "changelog")
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""Topics and producers allow it: a row with gathered inputs can be large."""
+"""Producers allow it, and topics unless a claim check keeps what is large outside: a row with gathered inputs can be large."""
 DEAD_LETTER_EXTRA = 1024 * 1024
 """A dead letter holds the whole record that could not be used, and the reason beside it."""
 
@@ -68,8 +69,11 @@ class Wanted:
 
 def wanted(plan: WorkflowPlan, sizes: Sizes) -> tuple[Wanted, ...]:
     """Return all that `worker` creates for a workflow: its topics, then its changelogs."""
-    topics = [Wanted(t.name, t.purpose, _config(t.purpose, t.cleanup, t.retention_ms, sizes)) for t in plan.topics]
-    changelog = _config("changelog", "compact", None, sizes)
+    on_default = limits_of(plan).on_default
+    topics = [
+        Wanted(t.name, t.purpose, _config(t.purpose, t.cleanup, t.retention_ms, sizes, on_default)) for t in plan.topics
+    ]
+    changelog = _config("changelog", "compact", None, sizes, on_default)
     return (*topics, *(Wanted(table.changelog, "changelog", changelog) for table in plan.tables))
 
 
@@ -88,14 +92,22 @@ def described(plan: WorkflowPlan, sizes: Sizes) -> WorkflowPlan:
     return replace(plan, topics=tuple(topics))
 
 
-def _config(purpose: Purpose, cleanup: Cleanup, retention_ms: int | None, sizes: Sizes) -> dict[str, str]:
+def largest_record(purpose: Purpose, on_default: bool) -> int:
+    """Return what a topic has to take; `on_default`: no more than Kafka does by itself."""
+    if on_default:
+        return TAKEN_IN if purpose in ("input", "control") else KAFKA_DEFAULT
+    return MAX_RECORD_BYTES + (DEAD_LETTER_EXTRA if purpose == "dead-letter" else 0)
+
+
+def _config(
+    purpose: Purpose, cleanup: Cleanup, retention_ms: int | None, sizes: Sizes, on_default: bool
+) -> dict[str, str]:
     own = sizes.of(purpose)
     kept = retention_ms if own.retention_ms is None else own.retention_ms
-    extra = DEAD_LETTER_EXTRA if purpose == "dead-letter" else 0
     return {
         CLEANUP: own.cleanup or cleanup,
         **({} if kept is None else {RETENTION: str(kept)}),
-        LARGEST: str(MAX_RECORD_BYTES + extra),
+        LARGEST: str(largest_record(purpose, on_default)),
         **({LAG: str(TRAVEL_MS)} if purpose == "changelog" else {}),
         # One clock for a journal's order: producers' clocks differ.
         **({CLOCK: "LogAppendTime"} if purpose == "journal" else {}),
@@ -127,7 +139,8 @@ def refusals(plan: WorkflowPlan, sizes: Sizes) -> list[str]:
         for line in [_short(purpose, found, kept)]
     ]
     sized = [line for purpose in dict.fromkeys(purpose_of.values()) for line in _sized(plan, purpose, sizes)]
-    return [*short, *sized]
+    narrow = [line for purpose in dict.fromkeys(purpose_of.values()) for line in _narrow(plan, purpose, sizes)]
+    return [*short, *sized, *narrow]
 
 
 def _is_set(own: Override, setting: str) -> bool:
@@ -157,6 +170,16 @@ def _sized(plan: WorkflowPlan, purpose: str, sizes: Sizes) -> Iterator[str]:
         )
 
 
+def _narrow(plan: WorkflowPlan, purpose: Purpose, sizes: Sizes) -> Iterator[str]:
+    """Yield a limit of records that is too small for what the workflow may write: that would stop its workers."""
+    largest, needed = sizes.of(purpose).config.get(LARGEST), largest_record(purpose, limits_of(plan).on_default)
+    if largest is not None and int(largest) < needed:
+        yield (
+            f"topics.{purpose}.config.{LARGEST!r}: records may have {needed} bytes. Do: leave it out, set more, or give the "
+            "workflow a claim_check with a small above_bytes"
+        )
+
+
 def unusable(purpose: str, own: Override) -> str | None:
     """Return what no workflow can live with, as `KEY: why and what to do`; None if there is nothing."""
     if purpose == "changelog" and own.retention_ms is not None:
@@ -176,6 +199,8 @@ def unusable(purpose: str, own: Override) -> str | None:
             return f"config.{key!r}: a journal has the broker's clock, for producers' clocks differ. Do: leave it out"
         if key in (SIZE, LAG, LARGEST) and not value.removeprefix("-").isdecimal():
             return f"config.{key!r}: {value!r} is no whole number"
-        if key == LARGEST and int(value) < MAX_RECORD_BYTES:
-            return f"config.{key!r}: rows may have {MAX_RECORD_BYTES} bytes. Do: leave it out, or set more"
+        if key == LARGEST and int(value) < KAFKA_DEFAULT:
+            return (
+                f"config.{key!r}: no workflow lives on less than {KAFKA_DEFAULT} bytes. Do: leave it out, or set more"
+            )
     return None

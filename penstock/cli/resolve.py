@@ -16,7 +16,12 @@ Resolve = Annotated[
 
 async def result(claims: Claims | None, found: dict[str, Any]) -> dict[str, Any]:
     """Return a result with the claimed ones of its outputs read."""
-    return found | {"outputs": await outputs(claims, found.get("outputs") or {})}
+    from schemas.claims import a_claim_in, by_form
+
+    outputs = found.get("outputs") or {}
+    if not any(a_claim_in(value) for value in outputs.values()):
+        outputs = by_form(outputs)
+    return found | {"outputs": {name: await _one(claims, value) for name, value in outputs.items()}}
 
 
 async def detail(claims: Claims | None, found: dict[str, Any]) -> dict[str, Any]:
@@ -25,19 +30,11 @@ async def detail(claims: Claims | None, found: dict[str, Any]) -> dict[str, Any]
     return found | {"nodes": nodes}
 
 
-async def outputs(claims: Claims | None, found: dict[str, Any]) -> dict[str, Any]:
-    """Return outputs with the claimed ones read."""
-    return {name: await _one(claims, value) for name, value in found.items()}
-
-
 async def _one(claims: Claims | None, value: Any) -> Any:
-    from schemas.claims import MEMBER, Claim, malformed
     from streams.claims.claims import ClaimProblem, Claims
     from streams.errors import ClaimStoreError
 
-    if not isinstance(value, dict) or MEMBER not in value or malformed(value):
-        return value
     try:
-        return await (claims or Claims()).get(Claim(value))
+        return await (claims or Claims()).whole(value)
     except ClaimProblem as problem:
         raise ClaimStoreError(str(problem)) from None

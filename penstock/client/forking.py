@@ -14,7 +14,7 @@ from penstock.client.errors import NoFork
 from penstock.client.publishing import Input, Published
 from penstock.client.runs import RunState
 from penstock.client.workflows import Workflow
-from schemas.claims import is_claim
+from schemas.claims import PREFIX
 from schemas.codec import CodecError, decode, dumps, encode, loads
 from schemas.ids import traceparent_of
 from schemas.records import TERMINAL, Json, NodeRow, Spent, Started, Succeeded, Terminal
@@ -42,8 +42,8 @@ class Fork:
         """Return the fork with a JSON merge patch of `sees` applied."""
         if edit is None:
             return self
-        claimed = [INPUT] if is_claim(self.input) else []
-        claimed += [node for node, end in self.ends.items() if is_claim(end.output)]
+        claimed = [INPUT] if PREFIX in self.input else []
+        claimed += [node for node, end in self.ends.items() if PREFIX in end.output]
         if touched := sorted(set(claimed) & set(edit)):
             raise NoFork(
                 f"{touched[0]!r} is in a claim store: it cannot be edited; publish a corrected input as a new run"

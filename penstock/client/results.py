@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from penstock.client import reading
 from schemas import headers as names
-from schemas.codec import loads
+from schemas.claims import value_of
 from schemas.headers import header
 from topology.naming import dead_letter_topic, input_topic, output_topic
 
@@ -31,7 +31,7 @@ async def results(reader: AIOKafkaConsumer, run_id: str | None = None) -> AsyncI
 def result_in(record: ConsumerRecord) -> Result | None:
     """Return the result in a record of an output topic; what somebody else wrote there is none."""
     try:
-        value = loads(record.value or b"")
+        value = value_of((record.value or b"").decode())
     except ValueError:
         value = None
     if isinstance(value, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.client.runs import RunState
-from schemas.codec import loads
+from schemas.claims import value_of
 from schemas.records import TERMINAL_STATUSES, NodeOutcome, NodeRow, NodeStatus, RunRow, Spent
 from streams.core.dead_letter import iso
 from streams.core.result import usage_of
@@ -68,7 +68,7 @@ def _node(outcome: NodeOutcome | None, row: NodeRow | None) -> dict[str, Any]:
         "cost_usd": outcome.spent.cost_usd,
         "model": outcome.model or row.model,
         "idempotency_key": row.idempotency_key,
-        "output": None if output is None else loads(output),
+        "output": None if output is None else value_of(output),
     }
 
 

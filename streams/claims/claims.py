@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
 
-from schemas.claims import JSON_TYPE, MEMBER, Claim, claim_of, malformed
+from schemas.claims import JSON_TYPE, Claim, a_claim_in, claim_of
 from schemas.ids import canonical_json
 from schemas.sealed import MAGIC, MAX_KEY_ID, bound_to, is_sealed
 from streams.claims.files import FileStore
@@ -70,12 +70,19 @@ class Claims:
         """Return a claimed value, read and verified; raise `ClaimProblem` if it cannot be had."""
         return await asyncio.to_thread(self._get, claim)
 
-    async def resolved(self, value: Any) -> Any:
-        """Return a public value with what it claims in its place, itself and the members of an object."""
-        if isinstance(value, dict) and MEMBER in value:
-            return value if malformed(value) else await self.get(Claim(value))
+    async def whole(self, value: Any) -> Any:
+        """Return a value with all that is claimed in its place, read and verified; raise `ClaimProblem` if it cannot be had."""
+        if isinstance(value, Claim):
+            return await self.get(value)
+        return await self._within(value) if a_claim_in(value) else value
+
+    async def _within(self, value: Any) -> Any:
+        if isinstance(value, Claim):
+            return await self.get(value)
+        if isinstance(value, list):
+            return await asyncio.gather(*(self._within(inner) for inner in value))
         if isinstance(value, dict):
-            return {name: await self.resolved(inner) for name, inner in value.items()}
+            return {name: await self._within(inner) for name, inner in value.items()}
         return value
 
     def _put(self, store: str, content: bytes) -> Claim:
@@ -145,12 +152,3 @@ def _value(claim: Claim, content: bytes) -> Any:
 @lru_cache(64)
 def _opened(store: str) -> Store:
     return FileStore(store) if store.startswith("file:") else S3Store(store)
-
-
-async def read(claims: Claims | None, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return inputs with every claimed value in its place; raise `ClaimProblem` for the first that cannot be had."""
-    found = dict(inputs)
-    for name, value in inputs.items():
-        if isinstance(value, Claim):
-            found[name] = await (claims or Claims()).get(value)
-    return found

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from schemas.claims import Claim, value_of
-from schemas.claims import text_of as claim_text
+from schemas.claims import value_of, written
 from schemas.codec import dumps, loads
 from schemas.records import Gathered, Json, NodeRow
 from streams.core.merge_patch import merge_patch
@@ -23,6 +22,7 @@ from topology.expressions import (
 )
 from topology.items import index_of
 from topology.json_schema import Schema, compile_schema
+from topology.limits import LARGE, Limits, limits_of
 from topology.plan import INPUT, NodePlan, WorkflowPlan
 
 ITEM, INDEX = "item", "index"
@@ -57,6 +57,7 @@ class CompiledNode:
     form: Schema | None = None
     """What an edit of a reviewer must fit; of an answer in doubt, what the edited answer must fit."""
     versions: NodeVersions | None = field(default=None, compare=False, repr=False)
+    limits: Limits = LARGE
     hides_keys: bool = False
     """Work done once per key is known by the key's hash: where payloads are encrypted, the keys of records are not."""
 
@@ -80,7 +81,8 @@ class CompiledWorkflow:
     input_schema: Schema | None
     nodes: Mapping[str, CompiledNode]
     stores: tuple[str, ...] = ()
-    """The claim stores that an input may name."""
+    """The claim stores that an input, or an external app's answer, may name."""
+    limits: Limits = LARGE
 
 
 def compile_workflow(
@@ -92,12 +94,13 @@ def compile_workflow(
 ) -> CompiledWorkflow:
     """Compile the plan's conditions, keys and input schema; they were checked at load, so an error here is a defect."""
     schema = None if plan.input_schema is None else compile_schema(plan.input_schema, "input_schema")
-    nodes = {node.id: _compile_node(plan, node, prices or {}, versions, hides_keys) for node in plan.nodes}
-    return CompiledWorkflow(plan, schema, nodes, stores)
+    limits = limits_of(plan)
+    nodes = {node.id: _compile_node(plan, node, prices or {}, versions, hides_keys, limits) for node in plan.nodes}
+    return CompiledWorkflow(plan, schema, nodes, stores, limits)
 
 
 def _compile_node(
-    plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None, hides_keys: bool
+    plan: WorkflowPlan, node: NodePlan, prices: Prices, versions: NodeVersions | None, hides_keys: bool, limits: Limits
 ) -> CompiledNode:
     names = (INPUT, *node.reads)
     key_names = dict.fromkeys((*names, ITEM, INDEX)) if node.for_each else names
@@ -115,6 +118,7 @@ def _compile_node(
         compile_expression(node.for_each.items, names) if node.for_each else None,
         compile_schema(node.review.form_schema, "form_schema") if node.review and node.review.form_schema else None,
         versions,
+        limits,
         hides_keys,
     )
 
@@ -141,20 +145,11 @@ def _texts_of(plan: NodePlan, gathered: Mapping[str, Gathered], edits: Sequence[
     if not edits:
         return texts
     values = _edited({name: None if text is None else value_of(text) for name, text in texts.items()}, edits)
-    return {name: None if (value := values.get(name)) is None else _written(value) for name in seen}
+    return {name: None if (value := values.get(name)) is None else written(value) for name in seen}
 
 
 def _edited(values: dict[str, Any], edits: Sequence[Json]) -> dict[str, Any]:
-    """Apply what redrives changed, in order; a part the node does not see stays out of it. What is in a claim store is patched when it is read."""
+    """Apply what redrives changed, in order; a part the node does not see stays out of it."""
     for edit in edits:
-        patch = loads(edit)
-        claims = {name: value for name, value in values.items() if isinstance(value, Claim) and name in patch}
-        values = merge_patch(values, patch)
-        for name, claim in claims.items():
-            if isinstance(patch[name], dict):
-                values[name] = claim.edited(patch[name])
+        values = merge_patch(values, loads(edit))
     return values
-
-
-def _written(value: Any) -> Json:
-    return claim_text(value) if isinstance(value, Claim) else dumps(value)

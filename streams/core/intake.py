@@ -16,7 +16,7 @@ from schemas.trace import parse_traceparent
 from streams.core.compiled import CompiledWorkflow
 from streams.core.dead_letter import poison
 from streams.core.inbound import Inbound, is_unread
-from streams.core.limits import MAX_KEY, MAX_OUTPUT_BYTES, MAX_ROW_BYTES, cut, size_of
+from streams.core.limits import MAX_KEY, MAX_ROW_BYTES, cut, size_of
 from streams.core.submissions import (
     Unusable,
     epoch_of,
@@ -28,7 +28,7 @@ from streams.core.submissions import (
 )
 from streams.core.transition import Moment, Send, send, traced
 from streams.errors import KeyMissing
-from topology.claim_stores import is_inside, problem_of
+from topology.claim_stores import refused
 from topology.plan import INPUT, NodePlan, RunIdFrom, WorkflowPlan
 
 
@@ -42,17 +42,17 @@ class Poison(Exception):
 
 def admit(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> Send:
     """Return the one record that follows from a record of the input topic: `Started`, or a dead letter."""
-    plan = workflow.plan
+    plan, most = workflow.plan, workflow.limits.input
     try:
         claimed = header(record.headers, names.CLAIM) is not None  # a claim is JSON, whatever it stands for
-        text, value = _avro_of(record) if plan.input_format == "avro" and not claimed else _json_of(record)
+        text, value = _avro_of(record, most) if plan.input_format == "avro" and not claimed else _json_of(record, most)
         claim = _claim_in(workflow, record, value)
         if claim is None:
             _check_schema(workflow, value)
             digest = _hash_of(value)
         else:
             digest = claim.sha256  # the schema is checked by whoever reads it (streams/engine/attempt.py)
-        text = input_text(text.encode(), claim is not None) if text.startswith(PREFIX) or claim else text
+        text = input_text(text.encode(), claim is not None) if PREFIX in text or claim else text
         run_id = name_run(plan.run_id_from, record)
         reused = _reused(plan, record)
     except Poison as why:
@@ -78,25 +78,26 @@ def command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tupl
     A cancel goes to every node's journal straight away, not by way of the run agent: `{wf}.run` may be paused or far behind.
     It is the first epoch's; the run agent, which knows the others, cancels those.
     """
-    sends, brought = _command(workflow.plan, record, moment), header(record.headers, names.TRACEPARENT)
+    sends, brought = _command(workflow, record, moment), header(record.headers, names.TRACEPARENT)
     return sends if parse_traceparent(brought) is None else tuple(traced(send, brought or "") for send in sends)
 
 
-def _command(plan: WorkflowPlan, record: Inbound, moment: Moment) -> tuple[Send, ...]:
+def _command(workflow: CompiledWorkflow, record: Inbound, moment: Moment) -> tuple[Send, ...]:
+    plan, limits = workflow.plan, workflow.limits
     try:
-        _, value = _json_of(record)
+        _, value = _json_of(record, MAX_ROW_BYTES)
         kind, run_id = _command_of(value)
         match kind:
             case "cancel":
                 return _cancel(plan, run_id, record, moment)
             case "redrive":
-                return (_redrive(plan, run_id, value, record, moment),)
+                return (_redrive(plan, run_id, value, record, moment, limits.edit),)
             case "replay":
                 return (_replay(plan, run_id, value, record, moment),)
             case "review":
-                return (review_submitted(plan, run_id, value, record, moment),)
+                return (review_submitted(plan, run_id, value, record, moment, limits.edit),)
             case "result":
-                return (result_received(plan, run_id, value, record, moment),)
+                return (result_received(workflow, run_id, value, record, moment),)
             case _:
                 raise Poison("control", f"not in effect yet: control record of type {kind!r}")
     except Poison as why:
@@ -114,12 +115,14 @@ def _cancel(plan: WorkflowPlan, run_id: str, record: Inbound, moment: Moment) ->
     )
 
 
-def _redrive(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
+def _redrive(
+    plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment, most: int
+) -> Send:
     """Return `RedriveRequested` for the run agent, or `Refused` for the node's journal if the edit cannot be what the node sees."""
     node, epoch, edit = node_of(plan, value), epoch_of(value), value.get("edit")
     by = value.get("requested_by")
     by = cut(by, MAX_KEY) if isinstance(by, str) else None
-    why = None if edit is None else _edit_refused(plan, node, edit)
+    why = None if edit is None else _edit_refused(plan, node, edit, most)
     if why is not None:
         return submitted(
             plan.id, node.topic, Refused(run_id, node.id, epoch or 0, "redrive", why, by, moment.now, record.position)
@@ -151,7 +154,7 @@ def _replay(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbo
     return submitted(plan.id, plan.topic("run"), requested)
 
 
-def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any) -> str | None:
+def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any, most: int) -> str | None:
     """Return why an edit is refused: it is a merge patch of what the node sees, and the input of what runs below it."""
     if not isinstance(edit, dict):
         return "edit: not a JSON object"
@@ -160,7 +163,7 @@ def _edit_refused(plan: WorkflowPlan, node: NodePlan, edit: Any) -> str | None:
     if unknown:
         return f"edit: {unknown[0]!r} is nothing that node {node.id!r} sees; it sees {', '.join(seen)}"
     size = size_of(dumps(edit))
-    return f"edit: {size} bytes, {MAX_OUTPUT_BYTES} are allowed" if size > MAX_OUTPUT_BYTES else None
+    return f"edit: {size} bytes, {most} are allowed" if size > most else None
 
 
 def _claim_in(workflow: CompiledWorkflow, record: Inbound, value: Any) -> Claim | None:
@@ -173,10 +176,9 @@ def _claim_in(workflow: CompiledWorkflow, record: Inbound, value: Any) -> Claim 
     problem = malformed(value)
     if problem is not None:
         raise Poison("claim_malformed", f"the header {names.CLAIM} says that the value is a claim, but {problem}")
-    claim = Claim(value)
-    if not is_inside(claim.uri, workflow.stores):
-        why = problem_of(claim.uri) or f"the setting claim_check_stores has {', '.join(workflow.stores) or 'none'}"
-        raise Poison("claim_refused", f"{claim.uri} is in no store that is allowed: {why}")
+    claim, why = Claim(value), refused(Claim(value).uri, workflow.stores)
+    if why is not None:
+        raise Poison("claim_refused", why)
     return claim
 
 
@@ -211,11 +213,11 @@ def _reused(plan: WorkflowPlan, record: Inbound) -> tuple[str, ...]:
     return reused
 
 
-def _json_of(record: Inbound) -> tuple[str, Any]:
+def _json_of(record: Inbound, most: int) -> tuple[str, Any]:
     if record.value is None:
         raise Poison("null_input", "the record has no value")
-    if len(record.value) > MAX_ROW_BYTES:
-        raise Poison("too_large", f"the record has {len(record.value)} bytes, {MAX_ROW_BYTES} are allowed")
+    if len(record.value) > most:
+        raise Poison("too_large", f"the record has {len(record.value)} bytes, {most} are allowed")
     try:
         text = record.value.decode()
         value = loads(text)
@@ -243,7 +245,7 @@ def _key_missing(record: Inbound) -> KeyMissing:
     )
 
 
-def _avro_of(record: Inbound) -> tuple[str, Any]:
+def _avro_of(record: Inbound, most: int) -> tuple[str, Any]:
     """Return what a record in Avro holds, as JSON: by the schema that its producer wrote it with, which the record names."""
     if record.value is None:
         raise Poison("null_input", "the record has no value")
@@ -255,8 +257,8 @@ def _avro_of(record: Inbound) -> tuple[str, Any]:
         raise Poison("undecodable", f"input_format is avro: {error}") from error
     if value is None:
         raise Poison("null_input", "the record's value is null")
-    if max(len(record.value), len(text)) > MAX_ROW_BYTES:
-        raise Poison("too_large", f"the record has {len(record.value)} bytes, {MAX_ROW_BYTES} are allowed")
+    if max(len(record.value), len(text)) > most:
+        raise Poison("too_large", f"the record has {len(record.value)} bytes, {most} are allowed")
     return text, value
 
 

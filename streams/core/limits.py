@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-MAX_OUTPUT_BYTES = 1_000_000
+from topology.limits import LARGE
+
+MAX_OUTPUT_BYTES = LARGE.output
 """One output: it is copied into the rows of the nodes that read it."""
 
-MAX_ROW_BYTES = 8_000_000
+MAX_ROW_BYTES = LARGE.row
 """The inputs gathered in one row, or the sink outputs in a run's; topics take 16 MB."""
 
 MAX_MESSAGE = 8_000

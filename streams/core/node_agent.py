@@ -41,7 +41,7 @@ from streams.core import external, lease, node_attempts, review
 from streams.core.ahead import held, taken
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
-from streams.core.limits import MAX_ROW_BYTES, size_of
+from streams.core.limits import size_of
 from streams.core.node_context import Context, stops
 from streams.core.node_end import lost, on_terminal
 from streams.core.node_ready import resolve
@@ -181,7 +181,7 @@ def _reopened(context: Context, row: NodeRow, record: EpochOpened) -> NodeRow:
         deadline_at=None if limit is None else record.opened_at + limit,
         last_error=too_large,
         answered_by=row.review.decided_by if row.review else None,
-        recorded=recorded_in(row),
+        recorded=recorded_in(row, context.node.limits.output),
         reuse=record.reuse,
         plan_hash=record.plan_hash,
     )
@@ -212,7 +212,7 @@ def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
         kept=context.node.plan.id in record.reused,
     )
     if context.node.plan.reads_input:
-        row = gathered_into(row, INPUT, Gathered("success", record.input))
+        row = gathered_into(row, INPUT, Gathered("success", record.input), context.node.limits.row)
     return resolve(context, row)
 
 
@@ -222,7 +222,7 @@ def _on_source(context: Context, row: NodeRow, record: Terminal) -> Transition:
     plan = context.node.plan
     output = record.output if isinstance(record, Succeeded) and record.node in plan.reads else None
     got = Gathered(STATUS_OF[type(record)], output, _stopped(record), _made_by(context, record))
-    return resolve(context, gathered_into(row, record.node, got))
+    return resolve(context, gathered_into(row, record.node, got, context.node.limits.row))
 
 
 def _made_by(context: Context, record: Terminal) -> Provenance | None:
@@ -242,30 +242,30 @@ def _stopped(record: Terminal) -> bool:
             return False
 
 
-def gathered_into(row: NodeRow, name: str, got: Gathered) -> NodeRow:
+def gathered_into(row: NodeRow, name: str, got: Gathered, most: int) -> NodeRow:
     """Add one source; what would make the row too large to be written is left out, and the node fails for it once ready."""
     gathered = {**row.gathered, name: got}
-    if not fits(gathered):
-        message = f"the inputs have more than {MAX_ROW_BYTES} bytes together, {name!r} is too much"
+    if not fits(gathered, most):
+        message = f"the inputs have more than {most} bytes together, {name!r} is too much"
         row = replace(row, last_error=ErrorInfo("too_large", message, retryable=False))
         gathered[name] = replace(got, output=None)
     return replace(row, gathered=gathered)
 
 
-def gathered_one_by_one(row: NodeRow) -> NodeRow:
+def gathered_one_by_one(row: NodeRow, most: int) -> NodeRow:
     """Return a row as if its sources, more than fit, had come one after the other."""
     sources, row = row.gathered, replace(row, gathered={})
     for name, got in sources.items():
-        row = gathered_into(row, name, got)
+        row = gathered_into(row, name, got, most)
     return row
 
 
-def fits(gathered: Mapping[str, Gathered]) -> bool:
-    """Say whether a row with these sources can be written."""
+def fits(gathered: Mapping[str, Gathered], most: int) -> bool:
+    """Say whether these sources are no more than a row may hold."""
     size = 0
     for known in gathered.values():
         size += size_of(known.output)
-    return size <= MAX_ROW_BYTES
+    return size <= most
 
 
 # ---- its own journal ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.claims import Claim
+from schemas.claims import a_claim_in
 from schemas.ids import content_hash
 from schemas.records import ErrorInfo
 from streams.core.outcome import NodeError
@@ -47,7 +47,7 @@ class Prompt:
         A node without an output is None in the template, so that it can ask for it.
         """
         for name in self._template.names:
-            if isinstance(claim := inputs.get(name), Claim):
+            if claim := a_claim_in(inputs.get(name)):
                 raise TemplateError(
                     f"{name} has {claim.size} bytes and is in the claim store: a budget, and a router's cache, need the prompt "
                     "before the call is made, where nothing is read. Leave that out, or set claim_check.above_bytes higher",

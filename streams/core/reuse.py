@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.claims import Claim
+from schemas.claims import a_claim_in
 from schemas.records import NodeRow, Recorded, Spent, Succeeded
-from streams.core.limits import MAX_OUTPUT_BYTES, size_of
+from streams.core.limits import size_of
 from streams.core.node_context import Context
 from streams.core.node_end import close
 from streams.core.transition import Transition
 
 KEPT = 8
-"""Answers of earlier epochs that a row keeps, as long as they have no more than `MAX_OUTPUT_BYTES` together."""
+"""Answers of earlier epochs that a row keeps."""
 
 
-def recorded_in(row: NodeRow | None) -> tuple[Recorded, ...]:
-    """Return the answers of models that a row about to begin anew knows: what it ended with, and those of the epochs before."""
+def recorded_in(row: NodeRow | None, most: int) -> tuple[Recorded, ...]:
+    """Return the answers of models that a row about to begin anew knows: what it ended with, and those of the epochs before.
+
+    They have no more than `most` bytes together.
+    """
     if row is None:
         return ()
     found: dict[str, Recorded] = {}
     size = 0
     for known in (*_own(row), *row.recorded):
         size += size_of(known.output)
-        if known.request_hash not in found and len(found) < KEPT and size <= MAX_OUTPUT_BYTES:
+        if known.request_hash not in found and len(found) < KEPT and size <= most:
             found[known.request_hash] = known
     return tuple(found.values())
 
@@ -40,7 +43,7 @@ def answer_again(context: Context, row: NodeRow, inputs: Mapping[str, Any]) -> T
     prompt = context.node.prompt
     if not row.reuse or not row.recorded or prompt is None:
         return None
-    if any(isinstance(value, Claim) for value in inputs.values()):
+    if any(a_claim_in(value) for value in inputs.values()):
         return None  # what would be asked is not known without reading a claim store
     asked = prompt.request_hash(prompt.messages(inputs, None)[0])
     known = next((answer for answer in row.recorded if answer.request_hash == asked), None)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.chain import record_hash, shown_hash, text_hash
-from schemas.codec import dumps, loads
+from schemas.claims import Claim, value_of, written
+from schemas.codec import loads
 from schemas.quick import replace
 from schemas.records import (
     TERMINAL_STATUSES,
@@ -31,7 +32,7 @@ from schemas.records import (
     TimedOut,
 )
 from streams.core.compiled import inputs_of
-from streams.core.limits import MAX_OUTPUT_BYTES, size_of
+from streams.core.limits import size_of
 from streams.core.merge_patch import merge_patch
 from streams.core.node_context import LOW_CONFIDENCE, Context
 from streams.core.node_end import close
@@ -52,7 +53,7 @@ def ask(context: Context, row: NodeRow) -> Transition:
     """Ask a person to decide on what the node sees."""
     plan = context.node.plan
     made_by = {name: got.made_by for name, got in row.gathered.items() if got.made_by is not None}
-    shown = dumps(inputs_of(plan, row))
+    shown = written(inputs_of(plan, row))
     return _request(context, row, shown, REVIEW, made_by)
 
 
@@ -60,7 +61,7 @@ def ask_in_doubt(context: Context, row: NodeRow, record: AttemptFailed) -> Trans
     """Ask a person to decide on an answer the model was not sure of."""
     node = context.node.plan.id
     made_by = {node: provenance(record.model, record.prompt_hash, record.raw or record.output)}
-    shown = dumps({node: loads(record.output or "null")})
+    shown = written({node: value_of(record.output or "null")})
     return _request(context, row, shown, LOW_CONFIDENCE, made_by)
 
 
@@ -172,7 +173,7 @@ def _wait(context: Context, row: NodeRow, review: ReviewState) -> Transition:
 
 
 def _shown(context: Context, row: NodeRow, review: ReviewState) -> Json:
-    return review.shown or dumps(inputs_of(context.node.plan, row))
+    return review.shown or written(inputs_of(context.node.plan, row))
 
 
 def _named(assignees: tuple[str, ...]) -> str:
@@ -207,6 +208,8 @@ def _edit_refused(context: Context, row: NodeRow, review: ReviewState, edit: Jso
     wanted = loads(edit)
     if context.node.plan.kind != "review":
         wanted = merge_patch(_doubtful(context, review), wanted)
+        if isinstance(wanted, Claim):
+            return "edit: the answer is in the claim store, where nobody can say whether it fits after it"
     problems = context.node.form.validate(wanted)
     return f"edit: {'; '.join(problems)}" if problems else None
 
@@ -243,8 +246,9 @@ def _end(context: Context, row: NodeRow, decided: Decided) -> Succeeded | Failed
         error = ErrorInfo(REJECTED, _reason(context, decided), retryable=False)
         return _failed(context, row, decided, error)
     output = _output(context, row, decided)
-    if size_of(output) > MAX_OUTPUT_BYTES:
-        message = f"the output has {size_of(output)} bytes, {MAX_OUTPUT_BYTES} are allowed"
+    most = context.node.limits.reviewed
+    if size_of(output) > most:
+        message = f"the output has {size_of(output)} bytes, {most} are allowed"
         return _failed(context, row, decided, ErrorInfo("too_large", message, retryable=False))
     began = row.started_at if row.started_at is not None else decided.decided_at
     return Succeeded(
@@ -279,9 +283,9 @@ def _output(context: Context, row: NodeRow, decided: Decided) -> Json:
     assert review is not None  # noqa: S101 - it was decided on
     if context.node.plan.kind != "review":
         answer = _doubtful(context, review)
-        return dumps(answer if edit is None else merge_patch(answer, edit))
+        return written(answer if edit is None else merge_patch(answer, edit))
     reviewed = _reviewed(context, row)
-    return dumps(
+    return written(
         {
             "decision": decided.decision,
             "reviewer": decided.reviewer,
@@ -293,7 +297,7 @@ def _output(context: Context, row: NodeRow, decided: Decided) -> Json:
 
 
 def _doubtful(context: Context, review: ReviewState) -> Any:
-    return loads(review.shown)[context.node.plan.id]
+    return value_of(review.shown)[context.node.plan.id]
 
 
 def _reviewed(context: Context, row: NodeRow) -> Any:

@@ -39,13 +39,14 @@ from schemas.records import (
     TimerRow,
 )
 from streams.core.dead_letter import conflicting_start
-from streams.core.limits import MAX_ROW_BYTES, size_of
+from streams.core.limits import size_of
 from streams.core.node_context import stops
 from streams.core.result import result_record
 from streams.core.run_epochs import Plans, on_opened, on_redrive, open_next
 from streams.core.submissions import refuse_expired
 from streams.core.timer_agent import deadline_key, deadline_timer
 from streams.core.transition import NOTHING, Send, Transition, send, then
+from topology.limits import limits_of
 from topology.plan import WorkflowPlan
 
 ACTED_ON = (*TERMINAL, AttemptFailed, ReviewRequested, Decided)
@@ -202,7 +203,7 @@ def _on_terminal(plans: Plans, row: RunRow, record: Terminal, now: int) -> Trans
     known = row.nodes.get(record.node, _PENDING)
     if record.epoch != known.epoch or known.status in TERMINAL_STATUSES:
         return NOTHING
-    outcome = _fitting(row, _outcome_of(plans.current, known, record))
+    outcome = _fitting(row, _outcome_of(plans.current, known, record), limits_of(plans.of(row)).row)
     return _finish_if_done(plans, replace(row, nodes={**row.nodes, record.node: outcome}), now)
 
 
@@ -236,12 +237,12 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
             return ended
 
 
-def _fitting(row: RunRow, outcome: NodeOutcome) -> NodeOutcome:
+def _fitting(row: RunRow, outcome: NodeOutcome, most: int) -> NodeOutcome:
     """Leave an output out of the result that would make it too large to be written; it stays in the node's journal."""
     size = sum(size_of(known.output) for known in row.nodes.values()) + size_of(outcome.output)
-    if size <= MAX_ROW_BYTES:
+    if size <= most:
         return outcome
-    message = f"the result's outputs have more than {MAX_ROW_BYTES} bytes together: this one is in the journal only"
+    message = f"the result's outputs have more than {most} bytes together: this one is in the journal only"
     return replace(outcome, output=None, error=ErrorInfo("too_large", message, retryable=False))
 
 

@@ -6,14 +6,18 @@ import math
 from typing import Any
 
 from schemas import headers as names
+from schemas.claims import JSON_TYPE, Claim, malformed
+from schemas.claims import text_of as text_of_claim
 from schemas.codec import dumps
-from schemas.headers import headers_of
+from schemas.headers import header, headers_of
 from schemas.ids import traceparent_of
 from schemas.records import ErrorInfo, Json, RedriveRequested, Refused, ResultReceived, ReviewSubmitted
+from streams.core.compiled import CompiledWorkflow
 from streams.core.inbound import Inbound
-from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, cut, size_of
+from streams.core.limits import MAX_KEY, MAX_MESSAGE, cut, size_of
 from streams.core.retry import MAX_WAIT_MS
 from streams.core.transition import Moment, Send
+from topology.claim_stores import refused
 from topology.items import base_of, index_of
 from topology.plan import NodePlan, WorkflowPlan
 
@@ -84,8 +88,10 @@ def text_of(value: dict[str, Any], key: str, limit: int = MAX_KEY) -> str | None
 DECISIONS = ("approve", "reject")
 
 
-def review_submitted(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
-    """Return a person's decision for the node's journal."""
+def review_submitted(
+    plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment, most: int
+) -> Send:
+    """Return a person's decision for the node's journal; an edit has at most `most` bytes."""
     node, epoch, decision = node_of(plan, value), epoch_of(value), value.get("decision")
     if decision not in DECISIONS:
         raise Unusable(f'a review\'s "decision" is {" or ".join(DECISIONS)}')
@@ -96,8 +102,8 @@ def review_submitted(plan: WorkflowPlan, run_id: str, value: dict[str, Any], rec
     if edit is not None and not isinstance(edit, dict):
         raise Unusable('"edit" is not a JSON object')
     text = None if edit is None else dumps(edit)
-    if size_of(text) > MAX_OUTPUT_BYTES:
-        raise Unusable(f'"edit" has {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed')
+    if size_of(text) > most:
+        raise Unusable(f'"edit" has {size_of(text)} bytes, {most} are allowed')
     at = record.position
     if node.review is None:
         why = f"nobody reviews node {node.id!r}"
@@ -108,8 +114,11 @@ def review_submitted(plan: WorkflowPlan, run_id: str, value: dict[str, Any], rec
     return submitted(plan.id, node.topic, found)
 
 
-def result_received(plan: WorkflowPlan, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment) -> Send:
-    """Return an external app's answer for the node's journal."""
+def result_received(
+    workflow: CompiledWorkflow, run_id: str, value: dict[str, Any], record: Inbound, moment: Moment
+) -> Send:
+    """Return an external app's answer for the node's journal; a header says that its output is a claim."""
+    plan = workflow.plan
     node, epoch, attempt = node_of(plan, value), epoch_of(value), value.get("attempt")
     if epoch is None:
         raise Unusable('a result names its "epoch", as the request does')
@@ -122,20 +131,45 @@ def result_received(plan: WorkflowPlan, run_id: str, value: dict[str, Any], reco
         refused = Refused(run_id, node.id, epoch, "result", why, None, moment.now, record.position)
         return submitted(plan.id, node.topic, refused)
     name = value["node"] if node.for_each is not None else node.id
-    output, error = _output_of(value["output"]) if "output" in value else (None, _error_of(value["error"]))
+    output, error = _answer_of(workflow, value, record)
     received = ResultReceived(run_id, name, epoch, attempt, output, error, moment.now, record.position)
     return submitted(plan.id, node.topic, received)
 
 
-def _output_of(output: Any) -> tuple[Json | None, ErrorInfo | None]:
-    """Return the output; one that no record can hold is a failure that no retry mends."""
-    if not isinstance(output, dict):
+def _answer_of(
+    workflow: CompiledWorkflow, value: dict[str, Any], record: Inbound
+) -> tuple[Json | None, ErrorInfo | None]:
+    """Return an answer's output, or its error."""
+    if "error" in value:
+        return None, _error_of(value["error"])
+    if not isinstance(value["output"], dict):
         raise Unusable('"output" is not a JSON object')
+    if header(record.headers, names.CLAIM) is not None:
+        return _claimed(value["output"], workflow.stores)
+    return _output_of(value["output"], workflow.limits.output)
+
+
+def _output_of(output: dict[str, Any], most: int) -> tuple[Json | None, ErrorInfo | None]:
+    """Return the output; one that no record can hold is a failure that no retry mends."""
     text = dumps(output)
-    if size_of(text) <= MAX_OUTPUT_BYTES:
+    if size_of(text) <= most:
         return text, None
-    message = f"the output has {size_of(text)} bytes, {MAX_OUTPUT_BYTES} are allowed"
+    message = f"the output has {size_of(text)} bytes, {most} are allowed: put it into a claim store, and answer with its claim"
     return None, ErrorInfo("too_large", message, retryable=False)
+
+
+def _claimed(output: dict[str, Any], stores: tuple[str, ...]) -> tuple[Json | None, ErrorInfo | None]:
+    """Return the claim that stands for an output; one that cannot be read is a failure that no retry mends."""
+    if problem := malformed(output):
+        message = f"the header {names.CLAIM} says that the output is a claim, but {problem}"
+        return None, ErrorInfo("claim_malformed", message, retryable=False)
+    claim = Claim(output)
+    if claim.media_type != JSON_TYPE:
+        message = f"an output is a JSON object, this is {claim.media_type}"
+        return None, ErrorInfo("claim_malformed", message, retryable=False)
+    if why := refused(claim.uri, stores):
+        return None, ErrorInfo("claim_refused", why, retryable=False)
+    return text_of_claim(claim), None
 
 
 def _error_of(error: Any) -> ErrorInfo:

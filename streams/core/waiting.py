@@ -53,7 +53,7 @@ class Waiting:
             kept=plan.id in run.reused,
             plan_hash=run.plan_hash,
         )
-        return row if fits(gathered) else gathered_one_by_one(row)
+        return row if fits(gathered, node.limits.row) else gathered_one_by_one(row, node.limits.row)
 
     @staticmethod
     def ended(node: CompiledNode, row_of: RowOf) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 
 import orjson
 
-from schemas.claims import Claim
+from schemas.claims import a_claim_in
 from schemas.quick import replace
 from schemas.records import AttemptDeferred, AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.claims.claims import Claims
@@ -44,7 +44,7 @@ async def attempt(
     """Run the attempt that `row` stands for; return what the node's journal is to say of it, once its `deltas` are written."""
     began, node_input = clock(), _input_of(workflow, plan, row)
     claim: Json | None = None
-    if outside is None and any(type(value) is Claim for value in node_input.inputs.values()):
+    if outside is None and any(a_claim_in(value) for value in node_input.inputs.values()):
         outside = Outside(Claims())  # no store is allowed any more: that is what the attempt is to say
     if outside is not None:
         outcome, claim = await _outside(plan, node, node_input, deltas, outside)
@@ -137,7 +137,7 @@ def _ended(
         row.launch,
         metered=outcome.metered,
         prompt_hash=outcome.prompt_hash,
-        output=None if outcome.output is None else _written(outcome.output),
+        output=claim if claim is not None or outcome.output is None else _written(outcome.output),
     )
 
 

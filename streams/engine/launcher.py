@@ -23,6 +23,7 @@ from streams.engine.tables import Tables
 from streams.engine.version_nodes import VersionNodes
 from streams.telemetry.log_context import say_of_attempt, set_attempt
 from topology.items import base_of
+from topology.limits import for_each_of
 from topology.plan import NodePlan, WorkflowPlan
 
 if TYPE_CHECKING:
@@ -128,16 +129,19 @@ class Launcher:
 
     async def _made(self, plan: NodePlan, partition: int, row: NodeRow) -> Send:
         node, deltas = self._nodes.of(base_of(plan.id), row.plan_hash), self._deltas(plan, partition, row)
-        return await attempt(self._plan.id, plan, node, row, self._clock, deltas, self._outside(plan, row))
+        return await attempt(self._plan.id, plan, node, row, self._clock, deltas, self._outside(plan, partition, row))
 
-    def _outside(self, plan: NodePlan, row: NodeRow) -> Outside | None:
+    def _outside(self, plan: NodePlan, partition: int, row: NodeRow) -> Outside | None:
         """Return what an attempt keeps outside of its records, by the version of its run."""
         if self._versions is None:
             return None
         workflow = self._versions.of(row.plan_hash)
         if self._claims is None and workflow.plan.claim_check is None:
             return None
-        check = None if plan.id != base_of(plan.id) else workflow.plan.claim_check  # an agent gathers what items give
+        check, base = workflow.plan.claim_check, base_of(plan.id)
+        if check is not None and plan.id != base:
+            parent = self._rows.get(base, partition, row.run_id)
+            check = for_each_of(check, 1 if parent is None else parent.items or 1)
         return Outside(self._claims or Claims(), check, workflow.input_schema)
 
     def _deltas(self, plan: NodePlan, partition: int, row: NodeRow) -> Deltas | None:

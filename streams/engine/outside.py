@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from schemas.claims import MEMBER, Claim, malformed, text_of
+from schemas.claims import Claim, text_of
 from schemas.quick import replace
 from schemas.records import Json
 from streams.claims.claims import ClaimProblem, Claims
@@ -27,17 +26,15 @@ class Outside:
 
     async def seen(self, node_input: NodeInput) -> NodeInput | Failed:
         """Return the input with every claimed value in its place, or why one cannot be had."""
-        found = dict(node_input.inputs)
         try:
-            for name, value in node_input.inputs.items():
-                found[name] = await self._read(name, value)
+            found = {name: await self._read(name, value) for name, value in node_input.inputs.items()}
         except ClaimProblem as problem:
             return failed(problem)
         return replace(node_input, inputs=found)
 
     async def put(self, outcome: Done | Failed) -> tuple[Done | Failed, Json | None]:
         """Return an outcome and, if its output is too large for a record, the claim that stands for it; a store that fails fails it."""
-        if self.check is None or not isinstance(outcome, Done):
+        if self.check is None or outcome.output is None:
             return outcome, None
         try:
             if len(orjson.dumps(outcome.output)) <= self.check.above_bytes:
@@ -49,33 +46,12 @@ class Outside:
             return _after(outcome, failed(problem)), None
 
     async def _read(self, name: str, value: Any) -> Any:
-        if not isinstance(value, Claim):
-            return await self._reviewed(value) if _is_review(value) else value
-        whole = await self.claims.get(value)
-        problems = self.input_schema.validate(whole) if name == INPUT and self.input_schema else []
-        if problems:
+        whole = await self.claims.whole(value)
+        if name != INPUT or self.input_schema is None or not isinstance(value, Claim):
+            return whole
+        if problems := self.input_schema.validate(whole):
             raise ClaimProblem("input_schema", f"{value.uri}: {'; '.join(problems)}", retryable=False)
         return whole
-
-    async def _reviewed(self, value: Mapping[str, Any]) -> Any:
-        """Return a review's output with what was reviewed in its place."""
-        inner = value["output"]
-        if MEMBER in inner:
-            inner = await self.claims.get(Claim(inner))
-        else:
-            inner = {k: await self.claims.get(Claim(v)) if _is_claimed(v) else v for k, v in inner.items()}
-        return {**value, "output": inner}
-
-
-def _is_claimed(value: Any) -> bool:
-    return isinstance(value, dict) and MEMBER in value and malformed(value) is None
-
-
-def _is_review(value: Any) -> bool:
-    """Say whether a value is what a review gives on, of something that is claimed."""
-    if not isinstance(value, dict) or "decision" not in value or not isinstance(inner := value.get("output"), dict):
-        return False
-    return _is_claimed(inner) or any(map(_is_claimed, inner.values()))
 
 
 def failed(problem: ClaimProblem) -> Failed:
@@ -83,6 +59,6 @@ def failed(problem: ClaimProblem) -> Failed:
     return Failed(NodeError(problem.kind, str(problem), retryable=problem.retryable))
 
 
-def _after(done: Done, why: Failed) -> Failed:
+def _after(done: Done | Failed, why: Failed) -> Failed:
     """Return a failure of work that was done and paid for."""
     return replace(why, usage=done.usage, cost_usd=done.cost_usd, model=done.model, metered=done.metered)

@@ -20,7 +20,9 @@ from faust import App
 from faust.serializers import codecs
 from faust.types import AgentT, StreamT
 
-from schemas.codec import dumps, loads
+from schemas import headers as names
+from schemas.claims import Claim, Holding, value_of
+from schemas.codec import dumps
 from schemas.sealed import is_sealed
 from streams.errors import NonRetryable, RetryAfter
 from streams.sealing.keyring import Keyring
@@ -41,7 +43,7 @@ class PenstockJson(codecs.Codec):  # type: ignore[misc]
         return dumps(obj).encode()
 
     def _loads(self, s: bytes) -> Any:
-        return loads(s)
+        return value_of(s.decode())
 
 
 codecs.register(CODEC, PenstockJson())
@@ -78,7 +80,8 @@ def external_node(
 ) -> Callable[[Handler], AgentT[Any]]:
     """Make an async function the external `node` of `workflow`, as an agent of `app`.
 
-    It is given what the node sees and the request, and returns the output, a JSON object. What it raises is an error that is
+    It is given what the node sees and the request, and returns the output, a JSON object, or the `Claim` of one that it has put into a
+    claim store (docs/large-payloads.md; what it sees may hold claims, too). What it raises is an error that is
     retried by the node's policy, after `seconds` for `RetryAfter`; `NonRetryable` is not. Offsets are committed once the answer is
     acknowledged, so a request is answered at least once; of several answers the first counts. `topic_prefix` is that of the
     workers' settings, should they have one; `keyring` has their keys where payloads are encrypted (docs/encryption.md).
@@ -96,7 +99,7 @@ def external_node(
                 request = _request_of(body)
                 if request is None:
                     continue  # none of ours
-                answer = await _answer(handler, body.get("inputs") or {}, request)
+                answer = await _answer(handler, Holding(body.get("inputs") or {}), request)
                 key = request.run_id.encode()
                 sent = await control.send(key=key, **_sealed(keyring, control_topic(workflow), key, answer))
                 await sent  # acknowledged, before the request counts as done
@@ -119,19 +122,20 @@ async def _bodies(stream: StreamT[Any], keyring: Keyring | None) -> AsyncIterato
 def _opened(keyring: Keyring, topic: str, key: bytes | None, value: bytes | None) -> Any:
     try:
         plain = keyring.open(value, bound(topic, key), topic) if is_sealed(value) and value is not None else value
-        return loads(plain or b"null")
+        return value_of((plain or b"null").decode())
     except ValueError:
         return None
 
 
 def _sealed(keyring: Keyring | None, topic: str, key: bytes, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return value and headers of an answer, encrypted if a key is there to do so."""
+    """Return value and headers of an answer, encrypted if a key is there to do so; a claim in the place of an output is said to be one."""
+    said = ((names.CLAIM, b"1"),) if isinstance(answer.get("output"), Claim) else ()
     if keyring is None:
-        return {"value": answer}
+        return {"value": answer, "headers": list(said)}
     text = dumps(answer).encode()
     if keyring.current is None:
-        return {"value": text}
-    value, headers = seal(keyring, topic, key, text, ())
+        return {"value": text, "headers": list(said)}
+    value, headers = seal(keyring, topic, key, text, said)
     return {"value": value, "headers": list(headers)}
 
 

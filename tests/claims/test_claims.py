@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from penstock.devkafka import ports
-from schemas.claims import Claim, claim_of, is_claim, text_of, value_of
+from schemas.claims import Claim, a_claim_in, claim_of, is_claim, text_of, value_of, written
+from schemas.codec import dumps
 from streams.claims.claims import ClaimProblem, Claims
 from streams.errors import ClaimStoreError, KeyMissing
 from streams.sealing.keyring import Keyring
@@ -176,7 +177,32 @@ def test_only_ours_is_a_claim(look_alike: str) -> None:
     assert not isinstance(value_of(look_alike), Claim)
 
 
-async def test_resolved(folder: Path) -> None:
+def test_a_blank_makes_a_claim_wherever_it_stands() -> None:
+    claim = claim_of("file:///claims/x", 20, "ab" * 32)
+    look = dict(claim)
+    value = {
+        "a": [look, claim, {"b": claim, "c": look}],
+        "said": ' {"$claim":',
+        "d": claim.edited({"$claim": {"e": 1}}),
+    }
+    read = value_of(written(value))
+    assert read == value
+    assert [type(one) for one in (read["a"][0], read["a"][1], read["a"][2]["b"], read["a"][2]["c"], read["d"])] == [
+        dict,
+        Claim,
+        Claim,
+        dict,
+        Claim,
+    ]
+    assert a_claim_in(read) == claim
+    assert a_claim_in(value_of(dumps(value))) is None
+    other = '{"a":{ "$claim":{"uri":1}},"b":{"\\u0024claim":{"uri":2}},"c":' + written(claim) + "}"
+    assert [type(one) for one in value_of(other).values()] == [dict, dict, Claim]
+
+
+async def test_whole(folder: Path) -> None:
     claims = Claims([f"file://{folder}"])
     claim: Any = await claims.put(f"file://{folder}", VALUE)
-    assert await claims.resolved({"a": dict(claim), "b": 1}) == {"a": VALUE, "b": 1}
+    items = value_of(written({"items": [claim, dict(claim), 1]}))
+    assert await claims.whole(items) == {"items": [VALUE, dict(claim), 1]}
+    assert await claims.whole(dict(claim)) == dict(claim)

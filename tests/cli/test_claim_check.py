@@ -1,4 +1,4 @@
-"""Large values as people run them: on topics that take a megabyte a record, with a store that is forbidden, spoilt, mended."""
+"""Large values as people run them: on topics that take what Kafka takes by default, with a store that is forbidden, spoilt, mended."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from penstock import devkafka
+from schemas.claims import claim_of
+from streams.engine.drift import configs
 from tests.cli.conftest import Cli, assert_clean, write_workflow
+from tests.kafka_tools import read_until
+from topology.limits import KAFKA_DEFAULT
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -91,6 +96,17 @@ def send_claim(cli: Cli, workflow: str, run_id: str, uri: str, content: bytes) -
     asyncio.run(_send(cli.bootstrap, f"{workflow}.input", value, headers))
 
 
+async def limits_of_topics(cli: Cli, workflow: str) -> dict[str, int]:
+    """Return what the workflow's topics take a record, changelogs too: no record is larger, the broker sees to it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=cli.bootstrap)
+    await admin.start()
+    try:
+        found = await configs(admin, [name for name in await admin.list_topics() if workflow in name])
+    finally:
+        await admin.close()
+    return {name: int(settings["max.message.bytes"]) for name, settings in found.items()}
+
+
 def test_twenty_megabytes_through_six_nodes_and_hardly_any_in_kafka(cli: Cli, broker: devkafka.Broker) -> None:
     workflow, file = prepared(cli)
     cli.worker(file)
@@ -108,6 +124,8 @@ def test_twenty_megabytes_through_six_nodes_and_hardly_any_in_kafka(cli: Cli, br
     published(cli, workflow, {"text": text}, "r1")  # the same input is the same run
     assert cli("dead-letter", "list", workflow, "--json").json == []
     assert_clean(cli, workflow)
+    limits = asyncio.run(limits_of_topics(cli, workflow))
+    assert (len(limits) > 15, max(limits.values())) == (True, KAFKA_DEFAULT), limits
     assert sum(file.stat().st_size for file in broker.data.glob(f"*{workflow}*/*.log")) < 1_000_000
 
 
@@ -130,9 +148,9 @@ def test_a_changed_byte_is_found_and_a_redrive_after_the_repair_works(cli: Cli) 
     assert redriven.code == 0, redriven.err
     found = cli("consume", workflow, "--run-id", "bad", "--max", "2", "--timeout", "60", "--json").json[-1]
     assert (found["status"], found["outputs"]["six"]["size"]) == ("success", 150_000)
-    send_claim(cli, workflow, "schema", f"file://{store}/doc2", b'{"no": 1}')
     (store / "doc2").write_bytes(b'{"no": 1}')
-    assert result_of(cli, workflow, "schema")["nodes"]["one"]["error"]["kind"] in ("input_schema", "claim_missing")
+    send_claim(cli, workflow, "schema", f"file://{store}/doc2", b'{"no": 1}')
+    assert result_of(cli, workflow, "schema")["nodes"]["one"]["error"]["kind"] == "input_schema"
     send_claim(cli, workflow, "outside", "file:///etc/hostname", b"{}")
     send_claim(cli, workflow, "climbs", f"file://{store}/../chain.py", b"{}")
     while len(letters := cli("dead-letter", "list", workflow, "--kind", "claim_refused", "--json").json) < 2:
@@ -162,15 +180,41 @@ DECIDES = """workflow:
     - {{id: by_big, type: function, handler: "chain.py:big", dependencies: [big], when: "size(big.text) > 5"}}
     - {{id: gate, type: review, dependencies: [big], timeout_ms: 600000}}
     - {{id: after, type: function, handler: "chain.py:reviewed", dependencies: [gate]}}
+    - {{id: each, type: function, handler: "chain.py:item", for_each: input.list}}
+    - {{id: asked, type: external, timeout_ms: 600000}}
+    - {{id: both, type: function, handler: "chain.py:both", dependencies: [each, asked]}}
 """
 
 
-def test_expressions_do_not_read_a_store_and_reviews_hand_it_on(cli: Cli) -> None:
+MORE_HANDLERS = """
+def reviewed(inputs, context):
+    return {"size": len(inputs["gate"]["output"]["text"])}
+
+def item(inputs, context):
+    return {"text": inputs["item"] * 60_000}
+
+def both(inputs, context):
+    return {"each": [one["text"][-1] + str(len(one["text"])) for one in inputs["each"]["items"]], "asked": len(inputs["asked"]["text"])}
+"""
+
+
+def send_answer(cli: Cli, workflow: str, run_id: str, content: bytes) -> None:
+    """Answer an external node as any program may: with a claim, since the broker would not take the answer itself."""
+    (cli.folder / "claims" / "answer").write_bytes(content)
+    claim = claim_of(f"file://{cli.folder}/claims/answer", len(content), hashlib.sha256(content).hexdigest())
+    said = {"type": "result", "run_id": run_id, "node": "asked", "epoch": 0, "attempt": 1, "output": claim}
+    headers = [("key", run_id.encode()), ("penstock.claim", b"1")]
+    asyncio.run(read_until(str(cli.bootstrap), f"{workflow}.asked.requests", lambda found: len(found) == 1))
+    asyncio.run(_send(str(cli.bootstrap), f"{workflow}.control", json.dumps(said).encode(), headers))
+
+
+def test_expressions_do_not_read_a_store_and_reviews_items_and_apps_hand_it_on(cli: Cli) -> None:
     workflow, file = prepared(cli, DECIDES, "")
     with (cli.folder / "chain.py").open("a") as handlers:
-        handlers.write('\ndef reviewed(inputs, context):\n    return {"size": len(inputs["gate"]["output"]["text"])}\n')
+        handlers.write(MORE_HANDLERS)
     cli.worker(file)
-    published(cli, workflow, {"text": "small"}, "r1")
+    published(cli, workflow, {"text": "small", "list": ["a", "b", "c"]}, "r1")
+    send_answer(cli, workflow, "r1", json.dumps({"text": "z" * 2_000_000}).encode())
     while not cli("review", "list", "--workflow", workflow, "--json").json:
         pass  # the test's timeout is the limit
     cli("review", "approve", "r1", "gate", "--workflow", workflow)
@@ -183,11 +227,23 @@ def test_expressions_do_not_read_a_store_and_reviews_hand_it_on(cli: Cli) -> Non
         "by_big": "failed",
         "gate": "success",
         "after": "success",
+        "each": "success",
+        "asked": "success",
+        "both": "success",
     }
     assert nodes["by_big"]["error"]["kind"] == "expression"
     assert "is in the claim store" in nodes["by_big"]["error"]["message"]
     assert result["outputs"]["by_label"] == {"text": "x" * 200_000}
     assert result["outputs"]["after"] == {"size": 200_000}
+    assert result["outputs"]["both"] == {"each": ["a60000", "b60000", "c60000"], "asked": 2_000_000}
+    shown, whole = (
+        cli("runs", "show", "r1", "--workflow", workflow, "--json", *more).object["nodes"]["each"]["output"]["items"]
+        for more in ((), ("--resolve",))
+    )
+    assert ([set(item) for item in shown], [item["text"] for item in whole]) == (
+        [{"$claim"}] * 3,
+        [letter * 60_000 for letter in "abc"],
+    )
     assert_clean(cli, workflow)
 
 

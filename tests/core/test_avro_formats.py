@@ -13,6 +13,7 @@ import fastavro
 import pytest
 
 from schemas import registered
+from schemas.claims import claim_of, text_of
 from schemas.codec import dumps
 from schemas.headers import header
 from schemas.records import Json, NodeOutcome, Started
@@ -118,6 +119,13 @@ def test_a_sink_with_a_schema_has_a_type_and_one_without_is_text() -> None:
     read = written({"b": '{"total": 3}', "c": '{"any": [1, null]}'})
     assert read["outputs"] == {"b": {"total": 3, "note": None}, "c": '{"any":[1,null]}'}
     assert read["outputs_as_json"] == {}
+
+
+def test_a_claim_is_none_of_its_type() -> None:
+    claim = claim_of("file:///claims/x", 20, "ab" * 32)
+    read = written({"b": text_of(claim), "c": text_of(claim)})
+    assert read["outputs"] == {"b": None, "c": None}
+    assert {name: json.loads(text) for name, text in read["outputs_as_json"].items()} == {"b": claim, "c": claim}
 
 
 def test_an_output_that_avro_cannot_hold_is_not_lost() -> None:

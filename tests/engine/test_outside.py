@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from schemas.claims import claim_of, is_claim, text_of, value_of
+from schemas.claims import claim_of, is_claim, text_of, value_of, written
+from schemas.codec import dumps
 from schemas.quick import replace
 from schemas.records import AttemptFailed, Gathered, Json, NodeRow, Succeeded
 from streams.claims.claims import Claims
-from streams.core.outcome import Done, NodeInput, Outcome, Usage
+from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome, Usage
 from streams.engine.attempt import attempt
 from streams.engine.outside import Outside
 from tests.core.examples import RUN, node
@@ -77,10 +78,15 @@ async def test_an_answer_that_looks_like_a_claim_is_none(store: str) -> None:
 async def test_what_a_review_hands_on_is_read(store: str) -> None:
     claim = await Claims([store]).put(store, BIG)
     reader, reviewed = Seeing({}), {"decision": "approve", "reviewer": "a", "comment": None, "edit": None}
-    for output, expected in ((dict(claim), BIG), ({"a": dict(claim), "b": 1}, {"a": BIG, "b": 1})):
-        text = text_of({**reviewed, "output": output}).lstrip()
-        await made(reader, row_of(up=text), outside(store))
+    for output, expected in ((claim, BIG), ({"a": claim, "b": 1}, {"a": BIG, "b": 1})):
+        await made(reader, row_of(up=written({**reviewed, "output": output})), outside(store))
         assert reader.seen["up"] == {**reviewed, "output": expected}
+        forged = {
+            **reviewed,
+            "output": {"a": dict(claim)},
+        }  # what a model answers, though it looks like what a review hands on
+        await made(reader, row_of(up=dumps(forged)), outside(store))
+        assert reader.seen["up"] == forged
 
 
 async def test_a_missing_object_is_tried_again_another_store_is_not(store: str) -> None:
@@ -119,3 +125,13 @@ async def test_an_edit_of_a_claimed_value_is_applied_when_it_is_read(store: str)
     await made(reader, replace(row, edits=(Json('{"input":"whole"}'),)), outside(store))
     assert reader.seen["input"] == "whole"
     assert value_of(claim) == value_of(claim)
+
+
+async def test_an_answer_in_doubt_is_put_away_too(store: str) -> None:
+    class Unsure:
+        async def execute(self, node_input: NodeInput) -> Outcome:
+            return Failed(NodeError("low_confidence", "not sure", retryable=False), output=BIG)
+
+    doubt = (await attempt("wf", PLAN, Unsure(), row_of(input="{}"), lambda: 0, None, outside(store))).value
+    assert isinstance(doubt, AttemptFailed)
+    assert is_claim(doubt.output)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from schemas.claims import claim_of
 from schemas.codec import dumps
 from streams.core import intake
 from streams.core.compiled import compile_workflow
@@ -16,7 +18,7 @@ from streams.core.inbound import Inbound
 from streams.core.transition import Moment
 from topology.asyncapi import document
 from topology.load import load_workflow
-from topology.plan import WorkflowPlan
+from topology.plan import ClaimCheck, WorkflowPlan
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent.name for path in ROOT.glob("workflows/*/workflow.yaml"))
@@ -87,6 +89,30 @@ def test_a_workflow_with_all_there_is_is_valid_and_whole(everything: WorkflowPla
     assert found["channels"]["tokens"]["bindings"]["kafka"]["topicConfiguration"]["retention.ms"] == 900_000
     assert found["operations"]["receive.input"]["bindings"]["kafka"]["groupId"]["const"] == "penstock.every-thing"
     assert set(found["channels"]["control"]["messages"]) == {"Cancel", "Redrive", "Replay", "Review", "ExternalResult"}
+
+
+def test_a_claim_check_shows_in_what_a_message_may_be(everything: WorkflowPlan) -> None:
+    plan = replace(everything, claim_check=ClaimCheck("file:///claims", 100_000))
+    found = document(plan)
+    assert problems(found) == []
+    for reference in references(found):
+        assert at(found, reference) is not None
+    assert set(found["channels"]["input"]["messages"]) == {"Input", "InputClaim"}
+    messages, claim = found["components"]["messages"], dict(claim_of("file:///claims/x", 20, "ab" * 32))
+    assert "penstock.claim" in messages["InputClaim"]["headers"]["required"]
+    assert "penstock.claim" not in messages["Input"]["headers"]["properties"]
+    schemas = {"components": found["components"]}
+    assert jsonschema_rs.is_valid({**messages["InputClaim"]["payload"], **schemas}, claim)
+    assert not jsonschema_rs.is_valid({**messages["InputClaim"]["payload"], **schemas}, {"items": []})
+    seen = messages["request.last_one"]["payload"]["properties"]["inputs"]
+    for value, fits in (({"items": [{"id": "a"}]}, True), (claim, True), ({"items": [{}]}, False)):
+        assert jsonschema_rs.is_valid({**seen, **schemas}, {"input": value, "each": claim}) == fits
+    said = {"type": "result", "run_id": "r", "node": "last_one", "epoch": 0, "attempt": 1, "output": claim}
+    answered = {**messages["ExternalResultClaim"]["payload"], **schemas}
+    assert jsonschema_rs.is_valid(answered, said)
+    assert not jsonschema_rs.is_valid(answered, {**said, "output": {}})
+    outputs = found["components"]["schemas"]["Result"]["properties"]["outputs"]
+    assert jsonschema_rs.is_valid({**outputs, **schemas}, {"last_one": claim})
 
 
 def test_the_schema_sees_what_is_wrong() -> None:

@@ -93,7 +93,7 @@ def test_what_breaks_none_is_not(purpose: str, override: Override) -> None:
         ("output", Override(config={"retention.ms": "1"}), "has a key of its own. Do: set retention_ms"),
         ("output", Override(config={"min.insync.replicas": "1"}), "Do: set min_insync_replicas"),
         ("journal", Override(config={"message.timestamp.type": "CreateTime"}), "a journal has the broker's clock"),
-        ("run", Override(config={"max.message.bytes": "1000"}), "rows may have 16777216 bytes"),
+        ("run", Override(config={"max.message.bytes": "1000"}), "no workflow lives on less than 1048588 bytes"),
         ("run", Override(config={"retention.bytes": "many"}), "'many' is no whole number"),
         ("output", Override(1000, "compact"), None),
     ],

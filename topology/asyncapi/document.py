@@ -9,9 +9,11 @@ from schemas.unions import files, newest
 from topology.asyncapi import headers, payloads
 from topology.avro_schema import namespace_of, record_of
 from topology.contents import records_of
+from topology.limits import limits_of
 from topology.naming import consumer_group
-from topology.plan import NodePlan, TopicPlan, TopicPurpose, WorkflowPlan
+from topology.plan import ClaimCheck, NodePlan, TopicPlan, TopicPurpose, WorkflowPlan
 from topology.result_schema import result_avro
+from topology.sizes import largest_record
 
 Json = dict[str, Any]
 
@@ -48,6 +50,7 @@ def document(plan: WorkflowPlan) -> Json:
 class _Writer:
     def __init__(self, plan: WorkflowPlan) -> None:
         self._plan = plan
+        self._on_default = limits_of(plan).on_default
         self._channels: dict[str, Json] = {}
         self._operations: dict[str, Json] = {}
         self._messages: dict[str, Json] = {}
@@ -97,8 +100,11 @@ class _Writer:
         self._schemas["Input"] = {} if given is None else payloads.moved(given, f"{SCHEMAS}/Input")
         self._schemas["DeadLetterHeaders"] = headers.dead_letter()
         self._input()
+        if plan.claim_check is not None:
+            self._claims(plan.claim_check)
         for name, schema in payloads.commands(plan).items():
-            self._message(name, schema, headers.commands(), bindings=_kafka(RUN_KEY))
+            claimed = name == payloads.CLAIMED_RESULT
+            self._message(name, schema, headers.commands(claimed), bindings=_kafka(RUN_KEY))
         self._result()
         self._message(
             "DeadLetter",
@@ -111,6 +117,18 @@ class _Writer:
         )
         if any(node.stream for node in plan.nodes):
             self._message("Delta", payloads.token(plan), headers.tokens(), bindings=_kafka(RUN_KEY))
+
+    def _claims(self, check: ClaimCheck) -> None:
+        """Say which form an input has: what is large is a claim, and a header tells."""
+        self._schemas["Claim"] = payloads.claim()
+        self._message(
+            "InputClaim",
+            payloads.CLAIM,
+            headers.inputs(claimed=True),
+            contentType="application/json",
+            summary=f"An input that is in a claim store: what has more than {check.above_bytes} bytes of JSON. Read, it must fit `Input`.",
+            bindings=_kafka(key={"type": "string", "description": _key_of_input(self._plan)}),
+        )
 
     def _input(self) -> None:
         plan, key = self._plan, {"type": "string", "description": _key_of_input(self._plan)}
@@ -169,7 +187,8 @@ class _Writer:
         if topic.purpose == "requests" and node is not None:
             self._request(node)
         messages = self._messages_of(topic, node)
-        self._channel(channel, topic.name, _SAID[topic.purpose], messages, topic.cleanup, topic.retention_ms)
+        largest = largest_record(topic.purpose, self._on_default)
+        self._channel(channel, topic.name, _SAID[topic.purpose], messages, topic.cleanup, topic.retention_ms, largest)
         if topic.purpose in _RECEIVED:
             self._operation("receive", channel, messages)
         if topic.purpose not in ("input", "control"):
@@ -183,7 +202,7 @@ class _Writer:
     def _messages_of(self, topic: TopicPlan, node: NodePlan | None) -> tuple[str, ...]:
         match topic.purpose:
             case "input":
-                return ("Input",)
+                return ("Input",) if self._plan.claim_check is None else ("Input", "InputClaim")
             case "control":
                 return tuple(payloads.commands(self._plan))
             case "output":
@@ -201,13 +220,21 @@ class _Writer:
             channel = f"changelog.{table.name}"
             said = f"The table {table.name!r}: the last row of a key counts, a null value deletes it."
             messages = records_of(self._plan)[table.changelog]
-            self._channel(channel, table.changelog, said, messages, "compact", None)
+            largest = largest_record("changelog", self._on_default)
+            self._channel(channel, table.changelog, said, messages, "compact", None, largest)
             self._operation("send", channel, messages)
 
     def _channel(
-        self, channel: str, address: str, said: str, messages: tuple[str, ...], cleanup: str, retention_ms: int | None
+        self,
+        channel: str,
+        address: str,
+        said: str,
+        messages: tuple[str, ...],
+        cleanup: str,
+        retention_ms: int | None,
+        largest: int,
     ) -> None:
-        configuration: Json = {"cleanup.policy": [cleanup]}
+        configuration: Json = {"cleanup.policy": [cleanup], "max.message.bytes": largest}
         if retention_ms is not None:
             configuration["retention.ms"] = retention_ms
         binding = {"topic": address, "partitions": self._plan.partitions, "topicConfiguration": configuration}

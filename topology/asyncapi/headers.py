@@ -19,6 +19,7 @@ _SAID = {
     names.TRACEPARENT: "W3C trace context of the run.",
     names.RUN_ID: "Names the run, whatever `run_id_from` says.",
     names.REUSED: "Nodes, with commas between them, whose ends were copied into the run.",
+    names.CLAIM: "Any value: what the value claims to be is in a claim store. Without this header the same JSON stands for itself.",
     names.OWNER_EPOCH: "Which ownership of the partition wrote the row.",
 }
 _CAUSE = {
@@ -58,7 +59,7 @@ def public() -> Schema:
 def dead_letter() -> Schema:
     """Return the headers of dead letters: CloudEvents and the cause; the record's own are kept beside them."""
     always = (names.CE_ID, names.CE_TYPE, names.CE_SOURCE, names.CE_SPECVERSION, names.CE_TIME)
-    found = _schema(always, (names.CE_SUBJECT, names.CONTENT_TYPE, names.TRACEPARENT))
+    found = _schema(always, (names.CE_SUBJECT, names.CONTENT_TYPE, names.TRACEPARENT, names.CLAIM))
     found["properties"] |= {names.ERROR + key: {"type": "string", "description": said} for key, said in _CAUSE.items()}
     found["required"] += [names.ERROR + key for key in ("kind", "message")]
     return found
@@ -69,11 +70,15 @@ def tokens() -> Schema:
     return _schema((names.CE_ID, names.CE_TYPE, names.CONTENT_TYPE), (names.TRACEPARENT,))
 
 
-def inputs() -> Schema:
-    """Return the headers that inputs may have."""
-    return _schema((), (names.CE_ID, names.RUN_ID, names.REUSED, names.TRACEPARENT))
+def inputs(claimed: bool = False) -> Schema:
+    """Return the headers that inputs may have; those that are `claimed` have one that says so."""
+    return _schema(_claim(claimed), (names.CE_ID, names.RUN_ID, names.REUSED, names.TRACEPARENT))
 
 
-def commands() -> Schema:
-    """Return the headers that commands may have."""
-    return _schema((), (names.TRACEPARENT,))
+def commands(claimed: bool = False) -> Schema:
+    """Return the headers that commands may have; likewise."""
+    return _schema(_claim(claimed), (names.TRACEPARENT,))
+
+
+def _claim(claimed: bool) -> tuple[str, ...]:
+    return (names.CLAIM,) if claimed else ()

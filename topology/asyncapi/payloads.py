@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from schemas.claims import MAX_URI, MEMBER
 from topology.plan import INPUT, NodePlan, WorkflowPlan
 from topology.result_schema import output_schema
 
@@ -15,6 +16,8 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number"}
 RUN_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 200, "description": "The run."}
 OBJECT: Schema = {"type": "object"}
+CLAIM: Schema = {"$ref": "#/components/schemas/Claim"}
+CLAIMED_RESULT = "ExternalResultClaim"
 STATUSES = ["success", "failed", "stopped", "cancelled"]
 NODE_STATUSES = ["pending", "running", "waiting", "success", "failed", "skipped", "cancelled"]
 
@@ -40,6 +43,27 @@ def moved(schema: Any, to: str) -> Any:
     if isinstance(made.get("$ref"), str) and made["$ref"].startswith("#"):
         made["$ref"] = to + made["$ref"][1:].rstrip("/")
     return {key: part for key, part in made.items() if key not in ("$schema", "$id")}
+
+
+# ---- claims ---------------------------------------------------------------------------------------------------------
+
+
+def claim() -> Schema:
+    """Return what stands for a value that is in a claim store (docs/large-payloads.md)."""
+    fields = {
+        "uri": {"type": "string", "maxLength": MAX_URI, "description": "Where it is: file:///... or s3://..."},
+        "size": {**COUNT, "description": "Bytes of the object."},
+        "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "Of the object's bytes: check it."},
+        "media_type": {"type": "string", "pattern": "^(application/json$|text/)", "description": "What the bytes are."},
+    }
+    inner = {**_object(fields, fields), "additionalProperties": False}
+    said = "A value that is in a claim store, because it is large: read it there."
+    return {**_object({MEMBER: inner}, (MEMBER,), said), "additionalProperties": False}
+
+
+def or_claim(plan: WorkflowPlan, schema: Schema) -> Schema:
+    """Return the schema of a value that may be in a claim store: by itself, or as a claim."""
+    return schema if plan.claim_check is None else {"anyOf": [schema, CLAIM]}
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
@@ -80,6 +104,8 @@ def commands(plan: WorkflowPlan) -> dict[str, Schema]:
     external = [node for node in plan.nodes if node.kind == "external"]
     if external:
         found["ExternalResult"] = _result(external)
+        if plan.claim_check is not None:
+            found[CLAIMED_RESULT] = _result(external, CLAIM)
     return found
 
 
@@ -100,7 +126,7 @@ def _review(nodes: list[NodePlan]) -> Schema:
     return _command("review", fields, ("node", "decision", "reviewer"), "Decide on what waits for a person.")
 
 
-def _result(nodes: list[NodePlan]) -> Schema:
+def _result(nodes: list[NodePlan], output: Schema = OBJECT) -> Schema:
     error = _object(
         {
             "message": TEXT,
@@ -114,11 +140,15 @@ def _result(nodes: list[NodePlan]) -> Schema:
         "node": _one_of(nodes),
         "epoch": {**COUNT, "description": "As in the request."},
         "attempt": {"type": "integer", "minimum": 1, "description": "As in the request."},
-        "output": {**OBJECT, "description": "What the node is to have done; or `error`."},
+        "output": output
+        if output is CLAIM
+        else {**OBJECT, "description": "What the node is to have done; or `error`."},
         "error": {"oneOf": [TEXT, error], "description": "Why not; or `output`."},
     }
     said = "Answer a request of an external node; the first answer to an attempt counts, others are refused."
     made = _command("result", fields, ("node", "epoch", "attempt"), said)
+    if output is CLAIM:
+        return {**made, "required": [*made["required"], "output"], "not": {"required": ["error"]}}
     return {**made, "oneOf": [{"required": ["output"]}, {"required": ["error"]}]}
 
 
@@ -136,8 +166,8 @@ def _one_of(nodes: Iterable[NodePlan]) -> Schema:
 
 def request(plan: WorkflowPlan, node: NodePlan, input_ref: Schema) -> Schema:
     """Return a request of an external node."""
-    seen: dict[str, Any] = {INPUT: input_ref} if node.reads_input else {}
-    seen |= {above: {"type": ["object", "null"]} for above in node.reads}
+    seen: dict[str, Any] = {INPUT: or_claim(plan, input_ref)} if node.reads_input else {}
+    seen |= {above: or_claim(plan, {"type": ["object", "null"]}) for above in node.reads}
     fields = {
         "run_id": RUN_ID,
         "workflow_id": {"const": plan.id},
@@ -188,7 +218,10 @@ def result(plan: WorkflowPlan, prefix: str) -> Schema:
         "epoch": {**COUNT, "description": "0, and one more with each redrive or replay."},
         "status": {"enum": STATUSES},
         "outputs": _object(
-            {sink: _output(plan.node(sink), f"{prefix}/properties/outputs/properties/{sink}") for sink in plan.sinks}
+            {
+                sink: _output(plan, plan.node(sink), f"{prefix}/properties/outputs/properties/{sink}")
+                for sink in plan.sinks
+            }
         ),
         "usage": usage,
         "cost_usd": {**cost, "description": "Null where the price of a call is not known."},
@@ -201,7 +234,19 @@ def result(plan: WorkflowPlan, prefix: str) -> Schema:
     return _object(fields | {"audit": audit}, fields, "A run's result: one per run and epoch.")
 
 
-def _output(node: NodePlan, to: str) -> Schema:
+def _output(plan: WorkflowPlan, node: NodePlan, to: str) -> Schema:
+    if plan.claim_check is None:
+        return _content(node, to)
+    if node.for_each is not None:  # each item by itself
+        items = {
+            "type": "array",
+            "description": "Outputs, or claims of them; errors of items that failed, if those are kept.",
+        }
+        return _object({"items": items}, ("items",))
+    return or_claim(plan, _content(node, f"{to}/anyOf/0"))
+
+
+def _content(node: NodePlan, to: str) -> Schema:
     found = output_schema(node)
     if node.for_each is not None and node.for_each.on_item_error == "keep_error":
         return _object(
