@@ -53,9 +53,14 @@ def test_what_is_encrypted_and_claimed_is_read_after_a_move(cli: RegistryCli, wo
     )
     inputs = cli.folder / "inputs.jsonl"
     inputs.write_text(json.dumps({"text": TEXT}) + "\n" + json.dumps({"text": TEXT, "bad": True}) + "\n")
-    first = cli("run", file, "--input-file", inputs, "--json")
-    (good,) = (line["run_id"] for line in first.json if line["status"] == "success")
-    (bad,) = (line["run_id"] for line in first.json if line["status"] == "failed")
+    worker = cli.worker(file)
+    assert cli("publish", name, "--input-file", inputs).code == 0
+    first = cli("consume", name, "--max", "2", "--timeout", "40", "--json").json
+    ids = {result["status"]: result["run_id"] for result in first}
+    good, bad = ids["success"], ids["failed"]
+    cli.assert_clean(name)
+    worker.terminate()
+    worker.communicate(timeout=60)
 
     moved = cli("repartition", file, "--partitions", "3", "--yes", "--json")
     assert moved.code == 0, moved.err
