@@ -200,7 +200,7 @@ class ClaimCheckSpec(Strict):
     store: Text
     """`file:///FOLDER` or `s3://BUCKET/PREFIX`; the setting `claim_check_stores` must allow it."""
     above_bytes: Annotated[int, Field(ge=1_024, le=1_000_000)] = 262_144
-    """Inputs and outputs with more bytes of JSON than this are put there."""
+    """Inputs and outputs with more bytes of JSON than this are put there; if it is small enough, no record is larger than Kafka takes by default."""
 
 
 class WorkflowSpec(Strict):

@@ -232,14 +232,18 @@ def test_plain_records_of_others_are_taken_or_refused(cli: Cli, workflow: tuple[
 APP = """
 import faust, os
 from penstock import encryption, settings
+from streams.claims.claims import Claims
 from streams.interop.faust import external_node
 
+known = settings.load()
+keyring = encryption.keyring_of(known)
+claims = Claims(known.claim_check_stores, keyring)
 app = faust.App("{id}-app", broker="kafka://" + os.environ["PENSTOCK_BOOTSTRAP"], topic_disable_leader=True,
                 topic_allow_declare=False, store="memory://")
 
-@external_node(app, workflow="{id}", node="score", keyring=encryption.keyring_of(settings.load()))
+@external_node(app, workflow="{id}", node="score", keyring=keyring)
 async def score(inputs, request):
-    return {{"score": len(inputs["input"]["text"])}}
+    return await claims.put(claims.stores[0], {{"score": len((await claims.whole(inputs))["input"]["text"])}})
 
 app.main()
 """
@@ -250,8 +254,8 @@ EXTERNAL = """workflow:
 """
 
 
-def test_a_faust_app_with_the_key_answers_an_external_node(cli: Cli) -> None:
-    (cli.folder / "penstock.toml").write_text("")
+def test_a_faust_app_with_the_key_answers_an_external_node_with_a_claim(cli: Cli) -> None:
+    (cli.folder / "penstock.toml").write_text(f'claim_check_stores = ["file://{cli.folder}/claims"]\n')
     write_keys(cli, "k1", "k1", require=True)
     workflow, file = write_workflow(cli.folder, EXTERNAL)
     (cli.folder / "app.py").write_text(APP.format(id=workflow))
@@ -262,4 +266,6 @@ def test_a_faust_app_with_the_key_answers_an_external_node(cli: Cli) -> None:
         command = [sys.executable, "app.py", "worker", "--without-web", "-l", "error"]
         cli.started.append(subprocess.Popen(command, cwd=cli.folder, env=env, stdout=log, stderr=log, text=True))
     result = cli("consume", workflow, "--run-id", "r1", "--timeout", "60", "--json", timeout=90).object
-    assert result["outputs"] == {"score": {"score": 3}}, (cli.folder / "app.log").read_text()[-3_000:]
+    assert list(result["outputs"]["score"]) == ["$claim"], (cli.folder / "app.log").read_text()[-3_000:]
+    whole = cli("consume", workflow, "--run-id", "r1", "--timeout", "60", "--json", "--resolve").object
+    assert whole["outputs"] == {"score": {"score": 3}}

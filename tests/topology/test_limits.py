@@ -58,7 +58,7 @@ def test_all_that_is_as_large_as_it_may_be_fits() -> None:
     with TopologyTestDriver(plan, dict.fromkeys(FAN, answers(large))) as driver:
         driver.pipe("input", {"text": "y" * (limits.input - 13)}, key="r")
         driver.pipe("input", {"text": "y" * limits.input}, key="more")
-        result = driver.read("output")[0].json
+        (result,) = (read.json for read in driver.read("output"))
         assert (result["status"], list(result["outputs"])) == ("success", ["last"])
         assert [letter.header("penstock.error.kind") for letter in driver.read("dead-letter")] == ["too_large"]
         records = [r for topic in driver.log.topics.values() for log in topic.values() for r in log]
