@@ -30,6 +30,7 @@ from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.errors import AccessDenied, AuthenticationFailed, BrokerUnreachable, TopicsMissing
 from tests.cli.conftest import Cli, write_workflow
+from tests.console.conftest import GATED
 from tests.kafka_tools import unique
 from tests.plans import CHAIN, plan_of
 from topology.acls import Acl, acls_of
@@ -291,28 +292,32 @@ def as_user(tmp_path: Path, secured: devkafka.Broker) -> Iterator[Callable[[str]
 def test_the_printed_lines_are_all_that_it_takes(
     as_user: Callable[[str], Secured], secured: devkafka.Broker, tmp_path: Path
 ) -> None:
-    """Two principals, each with the printed ACLs alone: publish, work, consume, look; then one is taken away.
+    """Three principals, each with the printed ACLs alone: publish, work, consume, look, decide, redrive, audit; then one is taken away.
 
     Kafka's own tool applies a line of each; the others go the quick way (`make acls` applies them all by the tool).
     """
-    workflow, file = write_workflow(tmp_path)
+    workflow, file = write_workflow(tmp_path, GATED)
     worker, admin = as_user("penstock"), as_user("admin")
-    assert admin("kafka", "user", "shop", "--json").object["user"] == "shop"
-    shop = as_user("shop")
+    for user in ("shop", "desk"):
+        assert admin("kafka", "user", user, "--json").object["user"] == user
+    shop, desk = as_user("shop"), as_user("desk")
     refused = worker("worker", file)
     assert refused.code == 2
     assert f"Read on topic '{workflow}.input'" in refused.err
     for words in (
         (file, "--principal", "penstock"),
         (file, "--principal", "shop", "--for", "publisher", "--for", "consumer"),
+        (file, "--principal", "desk", "--for", "console"),
     ):
         first = worker("acls", *words).out.splitlines()[0]
         assert admin("kafka", "exec", *shlex.split(first)).code == 0
         asyncio.run(_allow(secured, worker("acls", *words, "--json").json))
     working = worker.worker(file)
     assert shop("publish", workflow, "--run-id", "r1", "--input", '{"n": 1}').code == 0
+    assert shop("publish", workflow, "--run-id", "r2", "--input", '{"n": -9}').code == 0
+    _decides_redrives_and_audits(desk, workflow)
     (result,) = shop("consume", workflow, "--run-id", "r1", "--from", "earliest", "--timeout", "30", "--json").json
-    assert result["outputs"] == {"twice_it": {"n": 4}}
+    assert result["outputs"]["gate"]["decision"] == "approve"
     assert worker("runs", "show", "r1", "--json").object["status"] == "success"
     assert "Write on topic" in worker("publish", workflow, "--input", '{"n": 1}').err
     asyncio.run(_take(secured, Acl("topic", f"{workflow}.run", "Write")))
@@ -322,6 +327,34 @@ def test_the_printed_lines_are_all_that_it_takes(
     assert working.wait() == 2
     denied = shop("runs", "show", "r1", "--workflow", workflow)
     assert (denied.code, f"User:shop is not allowed: Read on topic '{workflow}.run'" in denied.err) == (2, True)
+    asyncio.run(_show_without_letting_read(secured, "User:shop", workflow))
+    listed, named = shop("runs", "list"), shop("runs", "list", "--workflow", workflow)
+    assert listed.code == 0
+    assert f"{workflow!r} is left out: this client may not read topic 'penstock.{workflow}-run-changelog'" in listed.err
+    assert (named.code, f"User:shop is not allowed: Read on topic '{workflow}.run'" in named.err) == (2, True)
+
+
+def _decides_redrives_and_audits(desk: Cli, workflow: str) -> None:
+    while not (waiting := desk("review", "list", "--json").json):
+        pass  # the test's timeout is the limit
+    assert [review["run_id"] for review in waiting] == ["r1"]
+    assert desk("review", "approve", "r1", "gate", "--json").object["status"] == "approved"
+    while not desk("dead-letter", "list", workflow, "--json").json:
+        pass
+    redriven = desk("dead-letter", "redrive", workflow, "--edit", '{"input": {"n": 1}, "add": {"n": 2}}', "--json")
+    assert redriven.code == 0, redriven.err
+    while not desk("review", "list", "--workflow", workflow, "--json").json:
+        pass
+    assert desk("review", "reject", "r2", "gate", "--json").object["status"] == "rejected"
+    for command in (("run", workflow, "--not-quiet"), ("verify", workflow)):
+        judged = desk("audit", *command)
+        assert judged.code == 0, judged.out + judged.err
+
+
+async def _show_without_letting_read(secured: devkafka.Broker, principal: str, workflow: str) -> None:
+    names = [f"{workflow}.run", f"penstock.{workflow}-run-changelog"]
+    async with administrator(secured) as admin:
+        await kafka_acls.add(admin, principal, [Acl("topic", name, "Describe") for name in names])
 
 
 async def _allow(secured: devkafka.Broker, printed: list[dict[str, Any]]) -> None:
