@@ -35,6 +35,7 @@ from benchmarks.provider.config import Config, Latency
 from benchmarks.stage import Stage
 from penstock.client import connections
 from penstock.client.errors import UnknownRun
+from penstock.client.look import Look
 from penstock.client.runs import as_of, find_run, with_nodes
 from penstock.client.views import detail_of
 from penstock.client.workflows import Workflow, topics_on, workflow_called
@@ -315,7 +316,7 @@ async def travel(scene: Scene, runs: int) -> Figures:
 
 
 async def _shown(reader: AIOKafkaConsumer, workflow: Workflow, run_id: str, at: int | None = None) -> dict[str, Any]:
-    state = await find_run(reader, {ID: workflow}, run_id)
+    state = await find_run(reader, Look({ID: workflow}), run_id)
     return detail_of(await (with_nodes(reader, state) if at is None else as_of(reader, state, at)))
 
 

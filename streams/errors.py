@@ -10,7 +10,7 @@ PenstockError
  ├── BrokerUnreachable         no broker at the bootstrap address
  ├── AuthenticationFailed      the brokers do not take this client's certificate, password or token, or it theirs
  ├── AccessDenied              the brokers know this client, and do not let it do what it has to
- ├── TopicsMissing             topics are not there, and this worker creates none
+ ├── TopicsMissing             topics are not there, and this worker creates none; or an audit does not see them
  ├── TopicMismatch             a topic exists with another partition count
  ├── MoveUnderWay              a workflow's topics are being made anew with another partition count
  ├── StructureChanged          a workflow's nodes, edges or schemas are not those of its topics
@@ -20,11 +20,12 @@ PenstockError
  ├── RegistryError             a schema registry that refuses what is asked
  ├── SchemaBreaks              a schema that readers of the former one could not live with (start-up)
  ├── InputMisfit               an input that the schema of its topic cannot hold
- ├── UndecodableRecord         bytes that no schema of ours explains
- ├── KeyMissing                a record is encrypted with a key that this process does not have
- ├── KeyWrong                  the key of that name is another one
+ ├── Unreadable
+ │    ├── UndecodableRecord    bytes that no schema of ours explains
+ │    ├── KeyMissing           a record is encrypted with a key that this process does not have
+ │    ├── KeyWrong             the key of that name is another one
+ │    └── NotEncrypted         a record is plain where the settings want every one encrypted
  ├── ClaimStoreError           a claim store that is not allowed, or cannot be used (start-up)
- ├── NotEncrypted              a record is plain where the settings want every one encrypted
  └── EngineFailure             an agent or a background loop ended: the worker stops
 """
 
@@ -94,9 +95,9 @@ class AccessDenied(PenstockError):
 
 
 class TopicsMissing(PenstockError):
-    """Topics are not there, and the worker was told to create none.
+    """Topics are not there, and the worker was told to create none; or an audit does not see them.
 
-    Operator action: have them created with the lines that the message shows.
+    Operator action: have them created, or an ACL granted, with the lines that the message shows.
     """
 
 
@@ -163,21 +164,31 @@ class InputMisfit(PenstockError):
     """
 
 
-class UndecodableRecord(PenstockError):
+class Unreadable(PenstockError):
+    """A record that this process cannot read; who looks at many workflows leaves that one out and says so.
+
+    Operator action: what the error itself says.
+    """
+
+    topic: str | None = None
+    """Where it stands, if whoever raised it knew."""
+
+
+class UndecodableRecord(Unreadable):
     """Bytes in a journal or changelog that no schema of this version explains.
 
     Operator action: run the version that wrote them, or one newer; nothing was skipped.
     """
 
 
-class KeyMissing(PenstockError):
+class KeyMissing(Unreadable):
     """A record is encrypted with a key that this process does not have; it stops, and nothing is skipped.
 
     Operator action: add the key that the message names to `encryption.keys`.
     """
 
 
-class KeyWrong(PenstockError):
+class KeyWrong(Unreadable):
     """A record is encrypted with a key of the same name and other bytes.
 
     Operator action: correct the key's file or command; a new key gets a new name.
@@ -191,7 +202,7 @@ class ClaimStoreError(PenstockError):
     """
 
 
-class NotEncrypted(PenstockError):
+class NotEncrypted(Unreadable):
     """A record of an internal topic is plain, and `encryption.require` is true.
 
     Operator action: set it to false until records of before encryption are gone; else find out who wrote it.

@@ -1,15 +1,21 @@
-"""What commands of people have in common: who asks, and what is edited."""
+"""What commands of people have in common: who asks, at which workflows they look, and what is edited."""
 
 from __future__ import annotations
 
 import getpass
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from penstock.cli.errors import BadUsage
+from penstock.cli.errors import BadUsage, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from penstock.client.look import Look
+    from streams.engine.config import EngineConfig
 
 
 def requester() -> str:
@@ -19,6 +25,19 @@ def requester() -> str:
     except (OSError, KeyError):
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
+
+
+async def look(config: EngineConfig, workflow_id: str | None, topics: Mapping[str, int] | None = None) -> Look:
+    """Return a look at the workflow named, else at all that can be read; which are left out is said. `topics`: the broker's, if known.
+
+    Raises:
+        UnknownWorkflow: the one named is not there.
+    """
+    from penstock.client.look import look_at
+    from penstock.client.workflows import topics_on
+
+    found = await topics_on(config) if topics is None else topics
+    return look_at(workflow_id, found, lambda text: say(f"penstock: {text}"))
 
 
 def agreed(question: str) -> bool:

@@ -41,7 +41,7 @@ def run(
 ) -> None:
     """Read every topic and table of a workflow from the beginning and check them against each other.
 
-    The last line is `N violations`; exit 1 if there are any. Nothing is written and no group is joined.
+    The last line is `N violations`; exit 1 if there are any, 2 if some of its topics cannot be seen. Nothing is written and no group is joined.
     """
     from streams.audit.audit import Terms
 
@@ -83,21 +83,31 @@ def verify(workflow_id: WorkflowId, bootstrap: Bootstrap = None, as_json: AsJson
 
 
 async def _verify(config: EngineConfig, workflow_id: str) -> ChainReport:
-    from penstock.client import workflows
     from streams.audit.read import verify_workflow
 
-    topics = await workflows.topics_on(config)
-    workflows.workflow_called(workflow_id, topics)
-    return await verify_workflow(config, workflow_id, topics)
+    return await verify_workflow(config, workflow_id, await _topics(config, workflow_id))
 
 
 async def _audit(config: EngineConfig, workflow_id: str, terms: Terms) -> Report:
-    from penstock.client import workflows
     from streams.audit.read import audit_workflow
+
+    return await audit_workflow(config, workflow_id, await _topics(config, workflow_id), terms)
+
+
+async def _topics(config: EngineConfig, workflow_id: str) -> dict[str, int]:
+    """Return the broker's topics; raise `TopicsMissing` where the workflow's are not all there: no audit of a part may pass for one of all."""
+    from penstock.client import workflows
+    from streams.errors import TopicsMissing
 
     topics = await workflows.topics_on(config)
     workflows.workflow_called(workflow_id, topics)
-    return await audit_workflow(config, workflow_id, topics, terms)
+    unseen = workflows.unseen(workflow_id, topics)
+    if unseen:
+        raise TopicsMissing(
+            f"workflow {workflow_id!r} cannot be judged: {', '.join(unseen)} cannot be seen: deleted, or hidden from this client "
+            "(`penstock acls FILE --for console` prints what an audit needs)"
+        )
+    return topics
 
 
 def _print_json(report: Report) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli import logs, loops, output, target
+from penstock.cli.asking import look
 from penstock.cli.errors import FAILED, say
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
 
@@ -39,9 +40,9 @@ def cancel(
 
 async def _cancel(config: EngineConfig, run_id: str, workflow_id: str | None, within_s: float) -> tuple[bool, str]:
     """Return whether the command was sent, and how the run stands."""
-    from penstock.client import connections, publishing, runs, workflows
+    from penstock.client import connections, publishing, runs
 
-    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    known = await look(config, workflow_id)
     async with connections.reader(config) as reader:
         state = await runs.find_run(reader, known, run_id)
         if state.row.status != "running":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.cli import logs, loops, output, target
-from penstock.cli.asking import patch_of, requester
+from penstock.cli.asking import look, patch_of, requester
 from penstock.cli.errors import FAILED, say
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
 
@@ -130,17 +130,17 @@ def _decide(
 
 
 async def _waiting(config: EngineConfig, workflow_id: str | None) -> list[Review]:
-    from penstock.client import connections, reviews, workflows
+    from penstock.client import connections, reviews
 
-    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    known = await look(config, workflow_id)
     async with connections.reader(config) as reader:
-        return await reviews.waiting(reader, known.values())
+        return await reviews.waiting(reader, known)
 
 
 async def _review(config: EngineConfig, run_id: str, node: str, workflow_id: str | None) -> Review:
-    from penstock.client import connections, reviews, runs, workflows
+    from penstock.client import connections, reviews, runs
 
-    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    known = await look(config, workflow_id)
     async with connections.reader(config) as reader:
         state = await runs.with_nodes(reader, await runs.find_run(reader, known, run_id))
         return await reviews.review_of(reader, state, node)
@@ -154,7 +154,7 @@ async def _send(
     from penstock.client.errors import NoReview
 
     topics = await workflows.topics_on(config)
-    known = workflows.some(workflow_id, topics)
+    known = await look(config, workflow_id, topics)
     async with connections.reader(config) as reader, connections.producer(config) as producer:
         state = await runs.with_nodes(reader, await runs.find_run(reader, known, run_id))
         try:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 
 from penstock.cli import logs, loops, output, resolve, target
-from penstock.cli.asking import patch_of
+from penstock.cli.asking import look, patch_of
 from penstock.cli.errors import BadUsage
 from penstock.cli.options import AsJson, Bootstrap, OfWorkflow, RunId
 
@@ -135,11 +135,11 @@ async def _fork(
 
 
 async def _list(config: EngineConfig, workflow_id: str | None) -> list[RunState]:
-    from penstock.client import connections, runs, workflows
+    from penstock.client import connections, runs
 
-    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    known = await look(config, workflow_id)
     async with connections.reader(config) as reader:
-        return await runs.list_runs(reader, known.values())
+        return await runs.list_runs(reader, known)
 
 
 def _time(at: str) -> int | None:
@@ -152,9 +152,9 @@ def _time(at: str) -> int | None:
 async def _show(
     config: EngineConfig, run_id: str, workflow_id: str | None, at: int | None, *, is_offset: bool
 ) -> RunState:
-    from penstock.client import connections, runs, workflows
+    from penstock.client import connections, runs
 
-    known = workflows.some(workflow_id, await workflows.topics_on(config))
+    known = await look(config, workflow_id)
     async with connections.reader(config) as reader:
         state = await runs.find_run(reader, known, run_id)
         if at is None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from penstock.client import reading
 from penstock.client.dead_letter import DeadLetter, id_of_place, letter_in
-from penstock.client.runs import list_runs
+from penstock.client.runs import runs_of
 from penstock.client.workflows import Workflow
 from schemas.headers import header
 from schemas.records import RunRow
@@ -54,7 +54,7 @@ async def read(
 
 async def rows(reader: AIOKafkaConsumer, workflow: Workflow) -> dict[str, RunRow]:
     """Return the rows of the workflow's runs, by run id."""
-    return {state.row.run_id: state.row for state in await list_runs(reader, [workflow])}
+    return {state.row.run_id: state.row for state in await runs_of(reader, workflow)}
 
 
 def with_status(letters: Iterable[DeadLetter], rows: Mapping[str, RunRow]) -> list[tuple[DeadLetter, Status]]:

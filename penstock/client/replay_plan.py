@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from penstock.client import reading, runs
 from penstock.client.errors import UnknownRun, WindowGone
+from penstock.client.look import Look
 from penstock.client.replay_window import Bound, Window, window
 from penstock.client.runs import RunState
 from penstock.client.workflows import Workflow, input_of
@@ -110,7 +111,7 @@ async def select(
         UnknownRun: a run that was named is not there.
         WindowGone: retention has eaten into what is meant.
     """
-    listed = await runs.list_runs(reader, [workflow])
+    listed = await runs.list_runs(reader, Look({workflow.id: workflow}))
     known = [state for state in listed if (state.row.started_at or 0) <= began_at]
     found = _named(known, wanted.run_ids) if wanted.run_ids else known
     if bounds != (None, None):

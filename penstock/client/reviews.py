@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -12,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from penstock.client import publishing, reading
 from penstock.client.dead_letter import source_of
 from penstock.client.errors import NoReview
+from penstock.client.look import Look
 from penstock.client.runs import RunState, fold
 from penstock.client.workflows import Workflow
 from schemas import headers as names
@@ -20,6 +22,7 @@ from schemas.headers import header
 from schemas.records import Decided, NodeRow, Position, Refused, ReviewRequested
 from streams.core.dead_letter import iso
 from streams.engine.engine import partition_of
+from streams.errors import UndecodableRecord
 from topology.naming import control_topic, dead_letter_topic, journal_topic
 
 POLL_MS = 200
@@ -59,18 +62,22 @@ class Review:
         return {**self.summary(), **escalation, "made_by": made_by, "shown": loads(self.request.shown)}
 
 
-async def waiting(reader: AIOKafkaConsumer, workflows: Iterable[Workflow]) -> list[Review]:
-    """Return every review that waits, the one due first at the beginning."""
-    found: list[Review] = []
-    for workflow in workflows:
-        for node, changelog in workflow.changelogs().items():
-            places = reading.places_of(changelog, workflow.partitions)
-            for place, rows in (await fold(reader, places)).items():
-                for row in rows.values():
-                    if (at := _asked_at(row)) is not None:
-                        journal = TopicPartition(journal_topic(workflow.id, node), place.partition)
-                        found += await _request(reader, workflow, journal, at)
+async def waiting(reader: AIOKafkaConsumer, look: Look) -> list[Review]:
+    """Return every review that waits, of what is looked at, the one due first at the beginning."""
+    found = await look.each(partial(_waiting_in, reader))
     return sorted(found, key=lambda review: (review.request.due_at, review.request.run_id))
+
+
+async def _waiting_in(reader: AIOKafkaConsumer, workflow: Workflow) -> list[Review]:
+    found: list[Review] = []
+    for node, changelog in workflow.changelogs().items():
+        places = reading.places_of(changelog, workflow.partitions)
+        for place, rows in (await fold(reader, places)).items():
+            for row in rows.values():
+                if (at := _asked_at(row)) is not None:
+                    journal = TopicPartition(journal_topic(workflow.id, node), place.partition)
+                    found += await _request(reader, workflow, journal, at)
+    return found
 
 
 async def review_of(reader: AIOKafkaConsumer, state: RunState, node: str) -> Review:
@@ -143,7 +150,10 @@ async def _request(reader: AIOKafkaConsumer, workflow: Workflow, journal: TopicP
     reader.seek(journal, offset)
     for records in (await reader.getmany(timeout_ms=reading.SILENT_MS, max_records=1)).values():
         for record in records:
-            found = decode(record.value or b"")
+            try:
+                found = decode(record.value or b"")
+            except CodecError as error:
+                raise UndecodableRecord(f"{record.topic}/{record.partition}/{record.offset}: {error}") from error
             if isinstance(found, ReviewRequested) and record.offset == offset:
                 return [Review(workflow.id, found)]
     return []

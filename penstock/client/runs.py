@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from penstock.client import reading
 from penstock.client.errors import AmbiguousRun, StateGone, UnknownRun
+from penstock.client.look import Look
 from penstock.client.workflows import Workflow
 from schemas.records import NodeRow, Row, RunRow
 from streams.core.changelog import ChangelogFold
@@ -29,30 +31,34 @@ class RunState:
     nodes: Mapping[str, NodeRow]
 
 
-async def list_runs(reader: AIOKafkaConsumer, workflows: Iterable[Workflow]) -> list[RunState]:
-    """Return every run of `workflows`, without its nodes' rows, the newest first."""
-    found: list[RunState] = []
-    for workflow in workflows:
-        places = reading.places_of(workflow.run_changelog(), workflow.partitions)
-        for rows in (await fold(reader, places)).values():
-            found += [RunState(workflow, row, {}) for row in rows.values() if _is_run(row)]
+async def list_runs(reader: AIOKafkaConsumer, look: Look) -> list[RunState]:
+    """Return every run that is looked at, without its nodes' rows, the newest first."""
+    found = await look.each(partial(runs_of, reader))
     return sorted(found, key=lambda state: (-(state.row.started_at or 0), state.row.run_id))
 
 
-async def find_run(reader: AIOKafkaConsumer, workflows: Mapping[str, Workflow], run_id: str) -> RunState:
+async def runs_of(reader: AIOKafkaConsumer, workflow: Workflow) -> list[RunState]:
+    """Return every run of a workflow, without its nodes' rows, in no order."""
+    places = reading.places_of(workflow.run_changelog(), workflow.partitions)
+    folded = (await fold(reader, places)).values()
+    return [RunState(workflow, row, {}) for rows in folded for row in rows.values() if _is_run(row)]
+
+
+async def find_run(reader: AIOKafkaConsumer, look: Look, run_id: str) -> RunState:
     """Return the run called `run_id`, without its nodes' rows; raise `UnknownRun` or, if two workflows have it, `AmbiguousRun`."""
-    places = {_place(workflow, workflow.run_changelog(), run_id): workflow for workflow in workflows.values()}
-    found = []
-    for place, rows in (await fold(reader, list(places))).items():
-        row = rows.get(run_id)
-        if _is_run(row):
-            found.append(RunState(places[place], row, {}))
+    found = await look.together(partial(_called, reader, run_id))
     if not found:
-        raise UnknownRun(_not_found(run_id, workflows))
+        raise UnknownRun(_not_found(run_id, look))
     if len(found) > 1:
         ids = " and ".join(sorted(repr(state.workflow.id) for state in found))
         raise AmbiguousRun(f"run {run_id!r} is there in the workflows {ids}: say which with --workflow")
     return found[0]
+
+
+async def _called(reader: AIOKafkaConsumer, run_id: str, workflows: Iterable[Workflow]) -> list[RunState]:
+    places = {_place(workflow, workflow.run_changelog(), run_id): workflow for workflow in workflows}
+    rows = {place: rows.get(run_id) for place, rows in (await fold(reader, list(places))).items()}
+    return [RunState(places[place], row, {}) for place, row in rows.items() if _is_run(row)]
 
 
 async def with_nodes(reader: AIOKafkaConsumer, state: RunState, until_ms: int | None = None) -> RunState:
@@ -143,6 +149,8 @@ def _is_run(row: Row | None) -> TypeGuard[RunRow]:
     return isinstance(row, RunRow) and row.source is not None
 
 
-def _not_found(run_id: str, workflows: Mapping[str, Workflow]) -> str:
-    where = f"workflow {next(iter(workflows))!r}" if len(workflows) == 1 else f"any of {len(workflows)} workflows"
-    return f"no run {run_id!r} in {where}: `penstock runs list` shows those that are there (a new one takes a moment)"
+def _not_found(run_id: str, look: Look) -> str:
+    known = [id_ for id_ in look.workflows if id_ not in look.left_out]
+    where = f"workflow {known[0]!r}" if len(known) == 1 else f"any of {len(known)} workflows"
+    missed = f" (not looked at: {', '.join(map(repr, look.left_out))})" if look.left_out else ""
+    return f"no run {run_id!r} in {where}{missed}: `penstock runs list` shows those that are there (a new one takes a moment)"

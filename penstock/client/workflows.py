@@ -14,12 +14,16 @@ from topology.diagnostics import suggestion
 from topology.naming import (
     RESERVED_NODE_IDS,
     RUN_TABLE,
+    TIMERS_TABLE,
     IllegalTopicName,
     changelog_topic,
+    control_topic,
+    dead_letter_topic,
     input_topic,
     journal_topic,
     node_table,
     output_topic,
+    retry_topic,
     run_topic,
     tokens_topic,
     workflow_of_changelog,
@@ -66,9 +70,24 @@ def workflow_called(workflow_id: str, topics: Mapping[str, int]) -> Workflow:
     return found[workflow_id]
 
 
-def some(workflow_id: str | None, topics: Mapping[str, int]) -> dict[str, Workflow]:
-    """Return the one workflow named, else all."""
-    return workflows_among(topics) if workflow_id is None else {workflow_id: workflow_called(workflow_id, topics)}
+def uneven(workflow: Workflow, topics: Mapping[str, int]) -> str | None:
+    """Say which topic has another partition count than the run's, so that a run's partition there is not known; None if none has."""
+    own = [workflow.run_changelog(), *workflow.changelogs().values()]
+    own += [journal_topic(workflow.id, node) for node in workflow.nodes]
+    for topic in own:
+        if topics[topic] != workflow.partitions:
+            run = run_topic(workflow.id)
+            return f"{topic} has {topics[topic]} partitions, {run} has {workflow.partitions}: is it being moved, or somebody else's?"
+    return None
+
+
+def unseen(workflow_id: str, topics: Iterable[str]) -> list[str]:
+    """Return the topics that every workflow has and this one does not show: they were deleted, or ACLs hide them."""
+    topics = set(topics)
+    own = (input_topic, control_topic, run_topic, retry_topic, dead_letter_topic, output_topic)
+    fixed = [name(workflow_id) for name in own]
+    fixed += [changelog_topic(workflow_id, table) for table in (RUN_TABLE, TIMERS_TABLE)]
+    return [topic for topic in fixed if topic not in topics]
 
 
 def input_of(workflow_id: str, topics: Mapping[str, int]) -> str:

@@ -89,10 +89,14 @@ class Console:
             while True:
                 try:
                     return await self.ask(question)
-                except UnknownRun:
+                except UnknownRun as error:
                     if not self.recent.is_published(run_id) or clock.time() > last or self.hub.closing.is_set():
-                        raise
+                        raise self._with_left_out(error) from None
                 await listener.next(1)
+
+    def _with_left_out(self, error: UnknownRun) -> UnknownRun:
+        missed = [workflow for workflow in self.hub.status.unreadable if workflow]
+        return UnknownRun(f"{error}. Not looked at: {', '.join(map(repr, missed))}") if missed else error
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:

@@ -15,7 +15,7 @@ from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.engine.changelogs import OwnedChangelogs, Shard
 from streams.engine.log import Log, Outgoing
 from streams.engine.tables import Tables
-from streams.errors import EngineFailure
+from streams.errors import EngineFailure, UndecodableRecord
 
 STALLED_S = 60
 
@@ -100,8 +100,16 @@ async def read_to(
 
 
 def take(fold: ChangelogFold, record: ConsumerRecord, below: int | None = None) -> None:
-    """Feed a consumed changelog record to `fold`; with `below` only what was written under a lower owner epoch, and markers."""
-    owner_epoch = int(header(record.headers, names.OWNER_EPOCH) or 0)
+    """Feed a consumed changelog record to `fold`; with `below` only what was written under a lower owner epoch, and markers.
+
+    Raises:
+        UndecodableRecord: it is no row.
+    """
+    where, said = f"{record.topic}/{record.partition}/{record.offset}", header(record.headers, names.OWNER_EPOCH) or "0"
+    try:
+        owner_epoch = int(said)
+    except ValueError:
+        raise UndecodableRecord(f"{where}: owner epoch {said!r} is no number") from None
     if below is not None and owner_epoch == below and record.key != MARKER_KEY:
         return
-    fold.take(record.key or b"", record.value, owner_epoch, f"{record.topic}/{record.partition}/{record.offset}")
+    fold.take(record.key or b"", record.value, owner_epoch, where)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from schemas import headers as names
 from schemas.headers import Headers
 from schemas.sealed import MAGIC, SEALED_BY, UNSEALED, as_text, bound_to, from_text, is_sealed
-from streams.errors import KeyMissing, KeyWrong, NotEncrypted
+from streams.errors import KeyMissing, KeyWrong, NotEncrypted, Unreadable
 from streams.sealing.keyring import Altered, Keyring
 from topology.naming import MOVING, plans_topic, prefix_in_use, provider_states_topic
 
@@ -43,6 +43,14 @@ def open_(keyring: Keyring, record: ConsumerRecord) -> None:
         KeyMissing, KeyWrong: this process cannot read it.
         NotEncrypted: it is not sealed, and must be.
     """
+    try:
+        _open(keyring, record)
+    except Unreadable as error:
+        error.topic = record.topic
+        raise
+
+
+def _open(keyring: Keyring, record: ConsumerRecord) -> None:
     value = record.value
     if value is not None and value.startswith(MAGIC):
         _open_value(keyring, record, value)

@@ -22,18 +22,20 @@ async def status(call: Call) -> BaseModel:
         broker=now.broker,
         error=now.error,
         version=now.version,
+        unreadable=[shapes.Unreadable(workflow_id=of or None, reason=reason) for of, reason in now.unreadable.items()],
     )
 
 
 async def all_workflows(call: Call) -> BaseModel:
     """Return all workflows."""
-    return await call.console.ask(partial(workflows.all_workflows, now=datetime.now(UTC)))
+    unreadable = call.console.hub.status.unreadable
+    return await call.console.ask(partial(workflows.all_workflows, now=datetime.now(UTC), unreadable=unreadable))
 
 
 async def one_workflow(call: Call) -> BaseModel:
     """Return a workflow with its graph."""
-    of = call.path["workflow_id"]
-    return await call.console.ask(partial(workflows.one_workflow, workflow_id=of, now=datetime.now(UTC)))
+    of = {"workflow_id": call.path["workflow_id"], "unreadable": call.console.hub.status.unreadable}
+    return await call.console.ask(partial(workflows.one_workflow, now=datetime.now(UTC), **of))
 
 
 async def list_runs(call: Call) -> BaseModel:

@@ -52,14 +52,22 @@ class NodeError(Error):
     node: str
 
 
+class Unreadable(Shape):
+    """A workflow of which something cannot be read, and why; without an id it is what all workflows share."""
+
+    workflow_id: str | None
+    reason: str
+
+
 class Status(Shape):
-    """How the read model stands: `behind` records are not folded yet."""
+    """How the read model stands: `behind` records are not folded yet; what is `unreadable` is left out."""
 
     ready: bool
     behind: int
     broker: Literal["ok", "unreachable"]
     error: str | None
     version: int
+    unreadable: list[Unreadable]
 
 
 class Session(Shape):
@@ -104,6 +112,7 @@ class Workflow(Shape):
     reviews_waiting: int
     last_started_at: str | None
     shadow_of: str | None
+    unreadable: str | None
 
 
 class DagNode(Shape):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -20,17 +21,19 @@ STATUSES = ("running", "success", "failed", "stopped", "cancelled")
 _SHADOW = re.compile(r"shadow-[0-9a-f]{12}-(?P<workflow>.+)\Z")
 
 
-def all_workflows(db: sqlite3.Connection, now: datetime) -> shapes.Workflows:
-    """Return every workflow; `now` says which day is today."""
+def all_workflows(db: sqlite3.Connection, now: datetime, unreadable: Mapping[str, str]) -> shapes.Workflows:
+    """Return every workflow; `now` says which day is today, `unreadable` of which not all is here, and why."""
     rows = db.execute("select id from workflows order by id").fetchall()
-    return shapes.Workflows(items=[shapes.Workflow(**_figures(db, row["id"], now)) for row in rows])
+    return shapes.Workflows(items=[shapes.Workflow(**_figures(db, row["id"], now, unreadable)) for row in rows])
 
 
-def one_workflow(db: sqlite3.Connection, workflow_id: str, now: datetime) -> shapes.WorkflowDetail:
+def one_workflow(
+    db: sqlite3.Connection, workflow_id: str, now: datetime, unreadable: Mapping[str, str]
+) -> shapes.WorkflowDetail:
     """Return a workflow with its graph; raise `UnknownWorkflow`."""
     workflow, plan = workflow_of(db, workflow_id), current_plan(db, workflow_id)
     return shapes.WorkflowDetail(
-        **_figures(db, workflow_id, now),
+        **_figures(db, workflow_id, now, unreadable),
         dag=dag_of(db, workflow, plan, counted=True),
         input_schema=plan.input_schema if plan else None,
     )
@@ -42,7 +45,7 @@ def shadowed_by(workflow_id: str) -> str | None:
     return found["workflow"] if found else None
 
 
-def _figures(db: sqlite3.Connection, workflow_id: str, now: datetime) -> dict[str, Any]:
+def _figures(db: sqlite3.Connection, workflow_id: str, now: datetime, unreadable: Mapping[str, str]) -> dict[str, Any]:
     one = db.execute("select * from workflows where id = ?", (workflow_id,)).fetchone()
     counts = dict.fromkeys(STATUSES, 0)
     for row in db.execute("select status, count(*) from runs where workflow = ? group by status", (workflow_id,)):
@@ -65,6 +68,7 @@ def _figures(db: sqlite3.Connection, workflow_id: str, now: datetime) -> dict[st
         "reviews_waiting": _count(db, "nodes where workflow = ? and review_hash is not null", workflow_id),
         "last_started_at": iso(last["started_at"]) if last else None,
         "shadow_of": shadowed_by(workflow_id),
+        "unreadable": unreadable.get(workflow_id),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from penstock.client.results import result_in
@@ -13,7 +14,11 @@ from penstock.console.readmodel.journals import take_journal
 from penstock.console.readmodel.letters import refresh, take_letters
 from penstock.console.readmodel.rows import take_rows
 from penstock.console.readmodel.sources import Source
+from penstock.console.traces import trace_of
 from schemas.codec import loads
+from streams.errors import Unreadable
+
+log = structlog.get_logger(__name__)
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -29,18 +34,50 @@ class OtherTopic(Exception):
         self.workflow = workflow
 
 
+class CannotFold(Unreadable):
+    """Records of a topic that the fold broke at: the workflow's, or a defect of ours; either way no other workflow's.
+
+    Operator action: the log has the traceback; delete the records, or report it.
+    """
+
+    def __init__(self, place: TopicPartition, error: Exception) -> None:
+        super().__init__(f"{place.topic}/{place.partition} cannot be folded: {type(error).__name__}: {error}")
+        self.topic = place.topic
+
+
 def fold(db: sqlite3.Connection, sources: Mapping[str, Source], batch: Batch) -> Changes:
-    """Fold a batch and return what it changed; raise `OtherTopic`, having changed nothing, where offsets went back."""
+    """Fold a batch and return what it changed.
+
+    Raises:
+        OtherTopic: offsets went back.
+        CannotFold: what stands in a topic broke it. Nothing is changed then, either.
+    """
     changes = Changes()
     with db:
         for place, records in batch.items():
             if records:
-                _take(db, sources[place.topic], place, records, changes)
+                _take_or_say(db, sources[place.topic], place, records, changes)
         refresh(db, list(changes.runs), changes)
         if changes:
             db.execute("update meta set value = value + 1 where name = 'version'")
         changes.version = db.execute("select value from meta where name = 'version'").fetchone()[0]
     return changes
+
+
+def _take_or_say(
+    db: sqlite3.Connection,
+    source: Source,
+    place: TopicPartition,
+    records: Sequence[ConsumerRecord],
+    changes: Changes,
+) -> None:
+    try:
+        _take(db, source, place, records, changes)
+    except (OtherTopic, sqlite3.OperationalError):  # the second is the file's: a full disk is no workflow's fault
+        raise
+    except Exception as error:
+        log.error("records of a topic broke the fold", topic=place.topic, traceback=trace_of(error))
+        raise CannotFold(place, error) from error
 
 
 def _take(

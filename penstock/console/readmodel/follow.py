@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from penstock.client import connections, reading
+from penstock.client.look import topic_of, why
 from penstock.client.workflows import Workflow, workflows_among
 from penstock.console.readmodel import fold as folding
 from penstock.console.readmodel.hub import Hub
+from penstock.console.readmodel.left_out import LeftOut
 from penstock.console.readmodel.sources import Source, shared_sources, sources_of
 from penstock.console.readmodel.store import Store
 from penstock.console.traces import trace_of
@@ -21,7 +24,7 @@ from schemas.codec import dumps
 from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
 from streams.engine.topics import partition_counts
-from streams.errors import BrokerUnreachable, PenstockError
+from streams.errors import BrokerUnreachable, PenstockError, Unreadable
 from topology.naming import run_topic
 
 log = structlog.get_logger(__name__)
@@ -44,9 +47,11 @@ class Follower:
         self.topics: Mapping[str, int] = {}
         self._goal: dict[TopicPartition, int] = {}
         self._looked_at = 0.0
+        self._stale = True
+        self._left_out = LeftOut()
 
     async def run(self) -> None:
-        """Follow until cancelled; a broker that is away, or a record that cannot be read, is told and tried again."""
+        """Follow until cancelled; a broker that is away is told and tried again, a workflow that cannot be read is left out for a while."""
         while True:
             try:
                 await self._follow()
@@ -66,45 +71,61 @@ class Follower:
 
     async def _follow(self) -> None:
         async with connected_admin(self._config) as admin, connections.reader(self._config) as reader:
-            self.topics, self._looked_at, self._goal = {}, 0.0, {}
+            self._stale, self._goal = True, {}
             while True:
-                await self._look(admin, reader)
-                if not self._sources:
-                    self._stands(0)
-                    await asyncio.sleep(POLL_MS / 1000)
-                    continue
-                batch = await reader.getmany(timeout_ms=POLL_MS, max_records=BATCH)
-                if batch:
-                    await self._fold(reader, batch)
-                await self._say(reader)
+                try:
+                    await self._step(admin, reader)
+                except (Unreadable, TopicAuthorizationFailedError) as error:
+                    self._leave_out(error)
+
+    async def _step(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer) -> None:
+        await self._look(admin, reader)
+        if not self._sources:
+            self._stands(0)
+            await asyncio.sleep(POLL_MS / 1000)
+            return
+        batch = await reader.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        if batch:
+            await self._fold(reader, batch)
+        await self._say(reader)
+
+    def _leave_out(self, error: Exception) -> None:
+        """Go on without the workflow that cannot be read; what was fetched with it is fetched again."""
+        source = self._sources.get(topic_of(error) or "")
+        if source is None:
+            raise error
+        self._left_out.add(source.workflow, why(error), asyncio.get_running_loop().time())
+        self._stale = True
 
     async def _look(self, admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer) -> None:
         """See which topics there are, every now and then, and go on with those."""
         now = asyncio.get_running_loop().time()
-        if now < self._looked_at + DISCOVER_EVERY_S:
+        if not self._stale and now < self._looked_at + DISCOVER_EVERY_S:
             return
         topics = await partition_counts(admin)
         self._looked_at = now
-        if topics != self.topics:
+        if self._left_out.are_due(now) or topics != self.topics:
+            self._stale = True
+        if self._stale:
             await self._assign(reader, topics)
-            self.topics = topics
+            self.topics, self._stale = topics, False
 
     async def _assign(self, reader: AIOKafkaConsumer, topics: Mapping[str, int]) -> None:
         found = workflows_among(topics)
-        sources = {source.topic: source for one in found.values() for source in sources_of(one, topics)}
-        sources |= {source.topic: source for source in shared_sources(topics)}
         for gone in self._known() - found.keys():
             self._forget(gone)
+        all_ = [*shared_sources(topics), *(source for one in found.values() for source in sources_of(one, topics))]
+        sources = {source.topic: source for source in all_ if source.workflow not in self._left_out}
+        self._sources = sources
         places = [place for source in sources.values() for place in reading.places_of(source.topic, source.partitions)]
         if not places:
-            self._sources = {}
+            self._note(found)
             return
         reader.assign(places)
         ends = await reader.end_offsets(places)
         for workflow in await self._made_anew(reader, found, sources, ends):
             self._forget(workflow)
         self._note(found)
-        self._sources = sources
         reader.assign(places)
         at = self._places()
         for place in places:
@@ -147,12 +168,13 @@ class Follower:
             changes = await asyncio.to_thread(folding.fold, self._store.writer, self._sources, known)
         except folding.OtherTopic as other:
             self._forget(other.workflow)
-            self.topics = {}
+            self._stale = True
             return
         if changes:
             self._hub.tell(changes)
 
     def _forget(self, workflow: str) -> None:
+        self._left_out.forget(workflow)
         self._store.forget(workflow)
         self._hub.tell_workflow(workflow)
 
@@ -166,10 +188,14 @@ class Follower:
 
     def _stands(self, behind: int) -> None:
         status = self._hub.status
-        before = (status.ready, status.broker, status.error, status.behind)
-        status.behind, status.broker, status.error = behind, "ok", None
+        before = replace(status)
+        if behind == 0:
+            self._left_out.caught_up()
+        status.behind, status.broker, status.error, status.unreadable = behind, "ok", None, self._left_out.reasons
         status.ready = status.ready or behind == 0
-        if before != (status.ready, status.broker, status.error, status.behind):
+        for changed in before.unreadable.items() ^ status.unreadable.items():
+            self._hub.tell_workflow(changed[0])
+        if before != status:
             self._hub.wake()
 
     def _known(self) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,13 +12,17 @@ from penstock.console.readmodel.changes import Changes
 
 @dataclass(slots=True)
 class Status:
-    """How the fold stands: `ready` once the topics were read up to the end they had at the start; `behind` is in records."""
+    """How the fold stands: `ready` once the topics were read up to the end they had at the start; `behind` is in records.
+
+    `unreadable` are workflows that are left out, and why.
+    """
 
     ready: bool = False
     behind: int = 0
     broker: str = "ok"
     error: str | None = None
     version: int = 0
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)

@@ -30,10 +30,7 @@ def take_rows(
     for record in records:
         try:
             take(fold, record)
-        except (
-            UndecodableRecord,
-            ValueError,
-        ) as error:  # it stops that workflow's workers; the others are shown all the same
+        except UndecodableRecord as error:  # it stops that workflow's workers; the others are shown all the same
             log.warning("a row that cannot be read is left out", workflow=source.workflow, reason=str(error))
     for key in fold.deleted:
         _drop(db, source, key, changes)

@@ -46,7 +46,8 @@ function row(one) {
   const waiting = one.reviews_waiting ? h("a", { href: to(["reviews"], { workflow: one.id }) }, number(one.reviews_waiting)) : "0";
   const dead = one.dead_letters_open ? h("a", { class: "wrong", href: to(["dead-letters"], { workflow: one.id }) }, number(one.dead_letters_open)) : "0";
   return h("tr", { key: one.id },
-    h("td", {}, h("a", { class: "cover", href: to(["workflows", one.id]) }, one.id), h("div", { class: "tiny muted" }, [one.version ? `version ${one.version}` : null, `${one.nodes.length} nodes`].filter(Boolean).join(" · "))),
+    h("td", {}, h("a", { class: "cover", href: to(["workflows", one.id]) }, one.id), h("div", { class: "tiny muted" }, [one.version ? `version ${one.version}` : null, `${one.nodes.length} nodes`].filter(Boolean).join(" · ")),
+      one.unreadable ? h("div", { class: "tiny wrong" }, `Left out: ${one.unreadable}`) : null),
     h("td", {}, share(one.runs)),
     h("td", { class: "num" }, h("span", { class: one.runs.running ? "state" : null, "data-state": "running" }, number(one.runs.running))),
     h("td", { class: "num" }, percent(one.success_ratio)),
