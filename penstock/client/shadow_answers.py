@@ -12,10 +12,13 @@ from aiokafka import AIOKafkaConsumer
 from penstock.client import reading
 from penstock.client.shadow_feed import Meant
 from penstock.client.workflows import Workflow
-from schemas.codec import CodecError, decode, loads
+from schemas.claims import value_of
+from schemas.codec import CodecError, decode
 from schemas.records import Json, Recorded, Succeeded
+from streams.claims.claims import ClaimProblem, Claims
 from streams.core.outcome import Done, NodeInput, Outcome
 from streams.core.prompt import Prompt
+from streams.engine.outside import failed
 from streams.nodes import Node
 from topology.naming import journal_topic
 from topology.plan import NodePlan
@@ -31,11 +34,19 @@ class _OfRun:
 class Answers:
     """Reads the journals of `nodes` of production as far as they are written: what they gave, and what models answered in any epoch.
 
-    Only of runs that are `meant`.
+    Only of runs that are `meant`. What was put into a claim store is read there.
     """
 
-    def __init__(self, reader: AIOKafkaConsumer, workflow: Workflow, nodes: Collection[str], meant: Meant) -> None:
+    def __init__(
+        self,
+        reader: AIOKafkaConsumer,
+        workflow: Workflow,
+        nodes: Collection[str],
+        meant: Meant,
+        claims: Claims | None = None,
+    ) -> None:
         self._reader = reader
+        self._claims = claims or Claims()
         self._meant = meant
         self._places = [
             place
@@ -58,11 +69,15 @@ class Answers:
         """Forget a run."""
         self._of.pop(run_id, None)
 
-    def output(self, run_id: str, node: str) -> Mapping[str, Any]:
-        """Return what a node gave last, `{}` if nothing."""
+    async def output(self, run_id: str, node: str) -> Mapping[str, Any]:
+        """Return what a node gave last, `{}` if nothing; raise `ClaimProblem` if it cannot be had any more."""
         known = self._of.get(run_id)
         given = None if known is None else known.outputs.get(node)
-        return {} if given is None else dict(loads(given))
+        return {} if given is None else await self.whole(given)
+
+    async def whole(self, text: Json) -> Mapping[str, Any]:
+        """Return the output that a record has, or claims; raise `ClaimProblem`, likewise."""
+        return dict(await self._claims.whole(value_of(text)))
 
     def answer(self, run_id: str, request_hash: str) -> Recorded | None:
         """Return what a model answered to the very same, last if more than once."""
@@ -91,7 +106,10 @@ class Stub:
 
     async def execute(self, node_input: NodeInput) -> Outcome:
         """Answer."""
-        return Done(self.answers.output(node_input.run_id, node_input.node))
+        try:
+            return Done(await self.answers.output(node_input.run_id, node_input.node))
+        except ClaimProblem as problem:
+            return failed(problem)
 
 
 class Reusing:
@@ -111,8 +129,12 @@ class Reusing:
         known = self._answers.answer(node_input.run_id, self._prompt.request_hash(prompt))
         if known is None:
             return await self._asks.execute(node_input)
+        try:
+            output = await self._answers.whole(known.output)
+        except ClaimProblem as problem:
+            return failed(problem)
         return Done(
-            loads(known.output),
+            output,
             model=known.model,
             prompt_hash=known.prompt_hash,
             request_hash=known.request_hash,

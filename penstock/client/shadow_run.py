@@ -74,7 +74,7 @@ async def run_shadow(shadow: Shadow, meant: Meant, config: EngineConfig, resourc
         connections.reader(config) as results,
         connections.producer(config) as producer,
     ):
-        answers = Answers(journals, shadow.workflow, shadow.heard, meant)
+        answers = Answers(journals, shadow.workflow, shadow.heard, meant, config.claims)
         engine = engine_of(shadow.plan, resources, config, shadow.instead(answers, resources))
         await engine.prepare()
         topics = await topics_on(config)

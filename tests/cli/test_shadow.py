@@ -35,7 +35,7 @@ def sort(inputs, context):
 def pay(inputs, context):
     with (pathlib.Path(__file__).parent / "paid").open("a") as log:
         log.write(context.run_id + "\\n")
-    return {"receipt": inputs["input"]["n"] * 100}
+    return {"receipt": inputs["input"]["n"] * 100, "proof": "p" * 2_000}
 
 def tell(inputs, context):
     return {"big": inputs["sort"]["big"], "receipt": inputs["pay"].get("receipt")}
@@ -68,7 +68,10 @@ def test_a_shadow_tells_what_differs_and_leaves_production_as_it_was(cli: Cli) -
     assert cli.bootstrap is not None
     (cli.folder / "old.py").write_text("LIMIT = 20\n" + HANDLERS)
     (cli.folder / "new.py").write_text("LIMIT = 10\n" + HANDLERS)
-    workflow, file = write_workflow(cli.folder, VERSION.replace("{name}", "old"))
+    store = cli.folder / "claims"
+    (cli.folder / "penstock.toml").write_text(f'claim_check_stores = ["file://{store}"]\n')
+    check = f'version: 1.0.0\n  claim_check: {{{{store: "file://{store}", above_bytes: 1024}}}}'
+    workflow, file = write_workflow(cli.folder, VERSION.replace("{name}", "old").replace("version: 1.0.0", check))
     changed = cli.folder / "changed.yaml"
     changed.write_text(file.read_text().replace("old.py", "new.py"))
     cli.worker(file)

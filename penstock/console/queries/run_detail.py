@@ -14,6 +14,7 @@ from penstock.console.queries.history import calls_of, history_of
 from penstock.console.queries.plans import current_plan, plan_called, prompt_of
 from penstock.console.queries.runs import summary_values
 from penstock.console.queries.structure import dag_of, workflow_of
+from schemas.claims import value_of
 from schemas.codec import decode, loads
 from schemas.records import LedgerRow, NodeRow, Record, RunRow, Started, TimerRow
 from streams.core.compiled import inputs_of
@@ -137,7 +138,7 @@ def _inputs(node: NodePlan | None, row: NodeRow | None) -> dict[str, Any] | None
         return None
     if node is not None:
         return inputs_of(node, row)
-    seen = {name: loads(got.output) for name, got in row.gathered.items() if got.output is not None}
+    seen = {name: value_of(got.output) for name, got in row.gathered.items() if got.output is not None}
     for edit in row.edits:
         seen = {name: value for name, value in merge_patch(seen, loads(edit)).items() if name in row.gathered}
     return seen
