@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from penstock.devkafka.filelock import exclusive
 from topology.asyncapi import document
 from topology.load import load_workflow
+from topology.plan import ClaimCheck
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".penstock" / "asyncapi-parser"
@@ -44,13 +46,14 @@ def parser() -> Path:
     return FOLDER / "parse.js"
 
 
-def test_the_official_parser_takes_every_example(parser: Path, tmp_path: Path) -> None:
+def test_the_official_parser_takes_every_example_with_a_claim_check_too(parser: Path, tmp_path: Path) -> None:
     documents = {}
     for file in sorted(ROOT.glob("workflows/*/workflow.yaml")):
         plan = load_workflow(file).require_plan()
-        path = tmp_path / f"{plan.id}.json"
-        path.write_text(json.dumps(document(plan)))
-        documents[str(path)] = plan
+        for kind, check in (("plain", None), ("claims", ClaimCheck("file:///claims", 50_000))):
+            path = tmp_path / f"{plan.id}.{kind}.json"
+            path.write_text(json.dumps(document(replace(plan, claim_check=check))))
+            documents[str(path)] = plan
     done = subprocess.run(["node", str(parser), *documents], capture_output=True, text=True, check=True, timeout=120)
     for said in map(json.loads, done.stdout.splitlines()):
         plan = documents.pop(said["path"])
