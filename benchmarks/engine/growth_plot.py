@@ -22,13 +22,16 @@ def draw(points: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "penstock"  # the same points give the same file
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text, and small
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, len(SERIES), figsize=(16, 3.6))
     for axis, (name, label, figure_name, unit) in zip(axes, SERIES, strict=True):
         series = [(point[name], point[figure_name]) for point in points if name in point]
         axis.plot([at for at, _ in series], [cost for _, cost in series], marker="o")
-        axis.set(xscale="log", xlabel=label, ylabel=unit, ylim=(0, None))
+        axis.set(xscale="log", xlabel=label, ylabel=unit, ylim=(0, max(cost for _, cost in series) * 1.1))
+        axis.set_xticks([at for at, _ in series], [f"{at:,}" for at, _ in series], minor=False)
+        axis.set_xticks([], minor=True)
         axis.grid(visible=True, alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
