@@ -1,6 +1,7 @@
 """Topics in a registry's format move to another partition count: bytes stay, and everybody reads on."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,20 @@ from tests.registry.conftest import PREFIX, PlainConsumer, RegistryCli
 pytestmark = pytest.mark.kafka
 
 
+def ended(cli: RegistryCli, name: str, worker: subprocess.Popen[str]) -> None:
+    """End a worker once it has read all there is: a workflow is moved when it is drained. (`run` ends at the result.)"""
+    cli.assert_clean(name)
+    worker.terminate()
+    worker.communicate(timeout=60)
+
+
 def test_results_in_avro_stay_avro(cli: RegistryCli, workflow: tuple[str, Path]) -> None:
     name, file = workflow
     file.write_text(file.read_text().replace("version: 1.0.0", "version: 1.0.0\n  output_format: avro"))
-    first = cli("run", file, "--input", '{"n": 1}', "--json")
-    assert first.code == 0, first.err
+    worker = cli.worker(file)
+    assert cli("publish", name, "--input", '{"n": 1}').code == 0
+    assert cli("consume", name, "--max", "1", "--timeout", "40").code == 0
+    ended(cli, name, worker)
     before = {topic: sorted(cli.values(f"{PREFIX}{name}.{topic}")) for topic in ("input", "run", "add", "output")}
     moved = cli("repartition", file, "--partitions", "6", "--yes", "--json")
     assert moved.code == 0, moved.err
@@ -58,9 +68,7 @@ def test_what_is_encrypted_and_claimed_is_read_after_a_move(cli: RegistryCli, wo
     first = cli("consume", name, "--max", "2", "--timeout", "40", "--json").json
     ids = {result["status"]: result["run_id"] for result in first}
     good, bad = ids["success"], ids["failed"]
-    cli.assert_clean(name)
-    worker.terminate()
-    worker.communicate(timeout=60)
+    ended(cli, name, worker)
 
     moved = cli("repartition", file, "--partitions", "3", "--yes", "--json")
     assert moved.code == 0, moved.err
