@@ -75,7 +75,7 @@ def why(error: Exception) -> str:
         case KafkaError():
             return f"Kafka: {error}"
         case PenstockError():
-            return str(error)
+            return str(error).removesuffix(". Nothing was skipped")  # true of a record, not of what is left out
     return f"{type(error).__name__}: {error}"
 
 
