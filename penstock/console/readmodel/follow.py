@@ -107,8 +107,9 @@ class Follower:
         if self._left_out.are_due(now) or topics != self.topics:
             self._stale = True
         if self._stale:
+            self.topics = topics  # first: what is listed can be asked for and written to
             await self._assign(reader, topics)
-            self.topics, self._stale = topics, False
+            self._stale = False
 
     async def _assign(self, reader: AIOKafkaConsumer, topics: Mapping[str, int]) -> None:
         found = workflows_among(topics)
