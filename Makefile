@@ -11,7 +11,7 @@ DEMO := workflows/document-intake
 export PENSTOCK_KEEP := $(KEEP)
 
 .DEFAULT_GOAL := help
-.PHONY: acls help install demo test test-browser test-containers lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table docs clean
+.PHONY: acls help install demo test test-browser test-containers test-docs lint format chaos drills failures replays bench-restore bench-engine bench-growth soak bench-table docs clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,11 @@ TESTS ?=
 
 test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes; TESTS=tests/core for some of them)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
+
+ONLY ?=
+
+test-docs: $(STAMP) ## Run, in short, what the documentation names and `make test` does not run (some 20 minutes; ONLY=chaos for some of it)
+	$(BIN)/python -m pytest -q -rsP --durations 0 tests/docs/long $(if $(ONLY),-k "$(ONLY)")
 
 # Playwright drives the chromium that is there: it downloads none.
 $(VENV)/.browser: $(STAMP)
@@ -71,13 +76,18 @@ chaos: $(STAMP) ## Kill, freeze and cut off workers and broker under load, then 
 	@set -e; for seed in $(SEEDS); do \
 	  $(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --workers $(WORKERS) --seed $$seed --rate $(RATE); done
 
-drills: $(STAMP) ## Kill workers, kill the broker, freeze a worker, restart workers: each under load, from outside
-	@set -e; $(BIN)/python -m benchmarks.drills kill --runs 5000 --rate 50 --seconds 90; \
-	for drill in broker zombie rolling; do $(BIN)/python -m benchmarks.drills $$drill; done
+# RUNS makes drills, failures and bench-engine smaller than what docs/ reports.
+RUNS ?=
+OUTAGE ?= 60
 
-failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a budget too small, from outside
-	@set -e; $(BIN)/python -m benchmarks.failures outage; $(BIN)/python -m benchmarks.failures budget --runs 1000; \
-	for scenario in malformed mixed; do $(BIN)/python -m benchmarks.failures $$scenario; done
+drills: $(STAMP) ## Kill workers, kill the broker, freeze a worker, restart workers: each under load, from outside (RUNS for a short one)
+	@set -e; $(BIN)/python -m benchmarks.drills kill --rate 50 $(if $(RUNS),--runs $(RUNS),--runs 5000 --seconds 90); \
+	for drill in broker zombie rolling; do $(BIN)/python -m benchmarks.drills $$drill $(if $(RUNS),--runs $(RUNS)); done
+
+failures: $(STAMP) ## A provider that throttles, fails, answers nonsense, and a budget too small, from outside (RUNS, OUTAGE in seconds)
+	@set -e; $(BIN)/python -m benchmarks.failures outage --seconds $(OUTAGE) $(if $(RUNS),--runs $(RUNS)); \
+	$(BIN)/python -m benchmarks.failures budget --runs $(or $(RUNS),1000); \
+	for scenario in malformed mixed; do $(BIN)/python -m benchmarks.failures $$scenario $(if $(RUNS),--runs $(RUNS)); done
 
 replays: $(STAMP) ## Replay and shadow a thousand runs, kill a replay, look at runs of the past: from outside
 	@set -e; for scenario in reuse shadow killed travel; do $(BIN)/python -m benchmarks.replays $$scenario; done
@@ -85,17 +95,26 @@ replays: $(STAMP) ## Replay and shadow a thousand runs, kill a replay, look at r
 acls: $(STAMP) ## document-intake on a secured Kafka with the printed ACLs; then each is taken away once: does a worker name it?
 	$(BIN)/python -m benchmarks.acls
 
-bench-restore: $(STAMP) ## How fast a worker restores 100,000 rows of 2 kB
-	$(BIN)/python -m benchmarks.restore
+ROWS ?= 100000
 
-bench-engine: $(STAMP) ## How fast the engine is, and the floor of plain aiokafka under it (some 2 minutes)
-	$(BIN)/python -m benchmarks.engine
+bench-restore: $(STAMP) ## How fast a worker restores ROWS (100,000) rows of 2 kB
+	$(BIN)/python -m benchmarks.restore --rows $(ROWS)
 
-bench-growth: $(STAMP) ## What a run costs as finished runs, nodes, payloads and partitions grow; points and picture in .penstock/growth
+bench-engine: $(STAMP) ## How fast the engine is, and the floor of plain aiokafka under it (some 2 minutes; RUNS)
+	$(BIN)/python -m benchmarks.engine --runs $(or $(RUNS),10000)
+
+# matplotlib draws what the next two measure.
+$(VENV)/.bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	@mkdir -p .penstock/growth
-	$(BIN)/python -m benchmarks.engine.growth | tee .penstock/growth/points.jsonl
-	$(BIN)/python -m benchmarks.engine.growth_plot .penstock/growth/points.jsonl .penstock/growth/growth.svg
+	@touch $@
+
+SHORT ?=
+GROWTH ?= .penstock/growth
+
+bench-growth: $(VENV)/.bench ## What a run costs as finished runs, nodes, payloads and partitions grow; points and picture in GROWTH (.penstock/growth; SHORT=1: few runs)
+	@mkdir -p $(GROWTH)
+	$(BIN)/python -m benchmarks.engine.growth $(if $(SHORT),--short) | tee $(GROWTH)/points.jsonl
+	$(BIN)/python -m benchmarks.engine.growth_plot $(GROWTH)/points.jsonl $(GROWTH)/growth.svg
 
 soak: $(STAMP) ## An even load for MINUTES (30): do memory, open files, tables grow?
 	$(BIN)/python -m benchmarks.engine.soak --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),30)
@@ -103,11 +122,10 @@ soak: $(STAMP) ## An even load for MINUTES (30): do memory, open files, tables g
 TASKS ?= 10000
 TASK_RATE ?= 40
 LEVELS ?= 1
+TABLE ?= .penstock/bench-table
 
-bench-table: $(STAMP) ## A chain, an agent mesh and Penstock on the same failing model (TASKS, TASK_RATE, LEVELS=1,0.5,2); files in .penstock/bench-table
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	@mkdir -p .penstock
-	$(BIN)/python -m benchmarks.patterns --tasks $(TASKS) --rate $(TASK_RATE) --levels $(LEVELS)
+bench-table: $(VENV)/.bench ## A chain, an agent mesh and Penstock on the same failing model (TASKS, TASK_RATE, LEVELS=1,0.5,2); files in TABLE (.penstock/bench-table)
+	$(BIN)/python -m benchmarks.patterns --tasks $(TASKS) --rate $(TASK_RATE) --levels $(LEVELS) --out $(TABLE)
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -43,8 +43,8 @@ async def _whole(stage: Stage, runs: int) -> dict[str, Any]:
         "saturated_0ms": await scenarios.saturated(stage, "diamond-0", 0.0, runs, 1_000),
         "saturated_0ms_2_workers": await scenarios.saturated(stage, "diamond-0-2", 0.0, runs, 2_000, workers=2),
         "saturated_100ms": await scenarios.saturated(stage, "diamond-100", 0.1, runs, 1_000),
-        "alone_0ms": await scenarios.alone(stage, "diamond-alone", 400),
-        "thousands_1s": await scenarios.thousands(stage, "diamond-1000", 5_000),
+        "alone_0ms": await scenarios.alone(stage, "diamond-alone", max(20, runs // 25)),
+        "thousands_1s": await scenarios.thousands(stage, "diamond-1000", runs // 2),
         "long_call": await scenarios.long_call(stage, "diamond-long", 20.0),
     }
     return _compared(stage, found, runs)

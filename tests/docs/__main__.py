@@ -1,7 +1,7 @@
-"""Count the commands of the documentation: `python -m tests.docs` lists those that no test runs, with the reason; then those of sentences."""
+"""Count the commands of the documentation: `python -m tests.docs` lists those of blocks that `make test` does not run, with the reason; then those of sentences that `make test-docs` runs."""
 
 from tests.docs.pages import blocks, name_of, pages
-from tests.docs.test_named import BY_HAND
+from tests.docs.test_named import LONG
 
 
 def main() -> None:
@@ -14,9 +14,9 @@ def main() -> None:
                     run += 1
                 else:
                     print(f"{name_of(page)}:{command.line}: {command.text}  ({block.not_run})")  # noqa: T201
-    for named, reason in BY_HAND.items():
-        print(f"in a sentence: {named}  ({reason})")  # noqa: T201
-    print(f"{run} commands are run")  # noqa: T201
+    for named, (command, _) in LONG.items():
+        print(f"in a sentence: {named}  (make test-docs: {command})")  # noqa: T201
+    print(f"{run} commands of blocks are run")  # noqa: T201
 
 
 if __name__ == "__main__":

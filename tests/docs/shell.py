@@ -35,22 +35,23 @@ class Shell:
     env: dict[str, str]
     places: dict[str, str]
     beside: list[tuple[subprocess.Popen[bytes], Path]] = field(default_factory=list)
+    patience_s: float = PATIENCE_S
 
     def __post_init__(self) -> None:
         self.cwd = self.folder
         self._scratch = self.folder / ".shell"
         self._scratch.mkdir()
 
-    def run(self, command: Command) -> None:
-        """Run a command; AssertionError with all it said if it does not end as the page says."""
+    def run(self, command: Command) -> str:
+        """Run a command and return what it said, if it ends; AssertionError with all of that if it does not end as the page says."""
         text = self._here(command.text)
         if (foreign := PERHAPS.search(text)) and shutil.which(foreign[1]) is None:
-            return
+            return ""
         if text.endswith("kafka stop"):
             self.close()  # a page says so: the workers first
         if STAYS.match(text) or TERMINAL.search(command.comment):
             self._start(text)
-            return
+            return ""
         code, output = self._to_its_end(text)
         told = EXIT.search(command.comment)
         expected = int(told[1]) if told else 0
@@ -61,6 +62,7 @@ class Shell:
         for line in command.shown:
             pattern = ".*".join(map(re.escape, re.split(r"\.\.\.", self._here(line.strip()))))
             assert re.search(pattern, output), f"line {command.line}: {text}\ndoes not say {line!r}:\n{output}"
+        return output
 
     def close(self) -> None:
         """End what runs beside, as Ctrl-C would."""
@@ -85,7 +87,7 @@ class Shell:
         with said.open("wb") as output:
             process = self._spawn(script, output)
         try:
-            code = process.wait(PATIENCE_S)
+            code = process.wait(self.patience_s)
         except subprocess.TimeoutExpired:
             _signal(process, signal.SIGKILL)
             code = process.wait()

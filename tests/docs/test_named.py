@@ -1,4 +1,4 @@
-"""What a sentence of the documentation names, some page runs, or it is run here in short, or it stands in the list of what people run, with the reason."""
+"""What a sentence of the documentation names, some page runs, or it is run here in short, or by `make test-docs`."""
 
 from __future__ import annotations
 
@@ -26,21 +26,55 @@ SHORT = {
     "python -m topology.spec": ("python -m topology.spec", '"$defs": {'),
 }
 """Commands that sentences name; what is run for them, the same with less work, and what it must print."""
-BY_HAND = {
-    "make bench-engine": "two minutes of a machine that does nothing else; python -m benchmarks.engine is its program",
-    "make bench-growth": "up to 100,000 runs; it installs matplotlib",
-    "make bench-restore": "100,000 rows, on a machine that does nothing else",
-    "make bench-table": "it installs matplotlib; tests/benchmarks_patterns runs its patterns on twenty tasks",
-    "make chaos": "minutes; tests/chaos plays 70 seconds of the same, with every kind of event",
-    "make docs": "it installs mkdocs; .ci/run runs it",
-    "make drills": "minutes: 5,000 runs, and sessions that end; tests/chaos does each of these things",
-    "make failures": "minutes, of a provider that is away and comes back",
-    "make test-browser": "it installs Playwright; .ci/run runs it",
-    "make test-containers": "it installs hadolint, and builds helm where there is Go; `make test` runs tests/deploy with what is there",
-    "python -m benchmarks.console": "10,000 runs; tests/console asks the same questions",
-    "python -m benchmarks.patterns": "it takes the records of make bench-table; tests/benchmarks_patterns reads such records",
+LONG = {
+    "make bench-engine": (
+        "make bench-engine RUNS=500",
+        (
+            '"failed": 0, ... "failed": 0, ... "failed": 0, ... "failed": 0}, "long_call": ... "rebalances": 0}',
+            '"ratio_to_floor": ...',
+        ),
+    ),
+    "make bench-growth": (
+        'make bench-growth SHORT=1 GROWTH="$OUT/growth" && test -s "$OUT/growth/growth.svg"',
+        ('{"finished_runs": 200, ...', '{"nodes": 8, ...', '{"input_bytes": 1000, ...', '{"partitions": 4, ...'),
+    ),
+    "make bench-restore": ("make bench-restore ROWS=2000", ('{"rows": 2000, ...',)),
+    "make bench-table": (
+        'make bench-table TASKS=20 TABLE="$OUT/table" && test -s "$OUT/table/table.png"',
+        tuple(
+            f'"pattern":"{pattern}","level":1.0,"tasks":20,'
+            for pattern in ("chain", "mesh", "penstock", "penstock-same")
+        ),
+    ),
+    "make chaos": ("make chaos MINUTES=1", ('"ok":true,..."lost":0,..."violations":0,',)),
+    "make docs": ("make docs && test -s site/index.html", ()),
+    "make drills": (
+        "make drills RUNS=1000",
+        tuple(
+            f'{{"drill": "{drill}", "runs": 1000, "results": 1000, ... "lost": 0, ... "audit": "0 violations"}}'
+            for drill in ("kill", "broker", "zombie", "rolling")
+        ),
+    ),
+    "make failures": (
+        "make failures RUNS=100 OUTAGE=10",
+        tuple(
+            f'{{"scenario": "{scenario}", ... "runs": 100, "results": 100, "double": 0, ... "audit": "0 violations"}}'
+            for scenario in ("outage", "budget", "malformed", "mixed")
+        ),
+    ),
+    "make test-browser": ("make test-browser", (" passed",)),
+    "make test-containers": ("make test-containers", (" passed",)),
+    "python -m benchmarks.console": (
+        "python -m benchmarks.console --runs 200 --repeat 2",
+        ('{"runs": 200, ... "same_after_rebuild": true, ...',),
+    ),
+    "python -m benchmarks.patterns": (
+        'make "${STAMP%/*}/.bench" && python -m benchmarks.patterns --tasks 20 --patterns chain --out "$OUT"'
+        ' && python -m benchmarks.patterns --records "$OUT/tasks.jsonl" --out "$OUT/again"',
+        ('"pattern":"chain","level":1.0,"tasks":20,',),
+    ),
 }
-"""What is run by hand, and why."""
+"""What takes minutes or installs something from the network: `make test-docs` runs it, in `long/`; what it must print."""
 
 
 def what(words: list[str]) -> str | None:
@@ -88,7 +122,7 @@ def named() -> set[str]:
 
 
 def test_what_sentences_name_is_run() -> None:
-    assert named() - run_by_pages() == SHORT.keys() | BY_HAND.keys()
+    assert named() - run_by_pages() == SHORT.keys() | LONG.keys()
 
 
 @pytest.mark.kafka

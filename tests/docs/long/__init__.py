@@ -1,0 +1,1 @@
+"""What takes minutes, the network or Docker: `make test-docs`. Plain `make test` does not come here."""
