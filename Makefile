@@ -40,7 +40,7 @@ test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes;
 
 ONLY ?=
 
-test-docs: $(STAMP) ## Run, in short, what the documentation names and `make test` does not run (some 20 minutes; ONLY=chaos for some of it)
+test-docs: $(STAMP) ## Run, in short, what the documentation names and `make test` does not run (20 to 30 minutes; ONLY=chaos for some of it)
 	$(BIN)/python -m pytest -q -rsP --durations 0 tests/docs/long $(if $(ONLY),-k "$(ONLY)")
 
 # Playwright drives the chromium that is there: it downloads none.
