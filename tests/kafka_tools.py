@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.consumer import Consumer
 from streams.core.compiled import compile_workflow
 from streams.engine.attempt import Node
 from streams.engine.clients import connected_admin
@@ -107,11 +108,9 @@ async def read_all(bootstrap: str, topic: str) -> list[ConsumerRecord]:
 
 
 @asynccontextmanager
-async def _reader(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _reader(bootstrap: str, topic: str) -> AsyncIterator[Consumer]:
     async with asyncio.timeout(PATIENCE_S):
-        consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
-        )
+        consumer = Consumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
         await consumer.start()
     try:
         yield consumer
@@ -131,7 +130,7 @@ async def results(bootstrap: str, plan: WorkflowPlan, count: int) -> dict[str, l
 async def lag(bootstrap: str, group: str) -> dict[TopicPartition, int]:
     """Return how far the group's committed offsets are behind the ends, where they are."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer = Consumer(bootstrap_servers=bootstrap)
     await admin.start()
     await consumer.start()
     try:

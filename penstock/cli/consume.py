@@ -132,7 +132,7 @@ def _print(result: dict[str, Any], as_json: bool) -> None:
 
 def _places(topic: str, count: int, run_id: str | None) -> list[Any]:
     from penstock.client import reading
-    from streams.engine.engine import partition_of
+    from streams.engine.partitions import partition_of
 
     places = reading.places_of(topic, count)
     return places if run_id is None else [places[partition_of(run_id.encode(), count)]]

@@ -15,7 +15,7 @@ from penstock.client.workflows import Workflow
 from schemas.codec import CodecError, decode, loads
 from schemas.records import AttemptFailed, EpochOpened
 from streams.core.dead_letter import iso
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from topology.naming import journal_topic, run_topic
 
 Failure = tuple[str | None, str | None, int | None]

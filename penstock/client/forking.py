@@ -21,7 +21,7 @@ from schemas.records import TERMINAL, Json, NodeRow, Spent, Started, Succeeded, 
 from streams.core.merge_patch import merge_patch
 from streams.core.submissions import EXPIRED
 from streams.core.transition import send
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from topology.naming import input_topic, journal_topic, run_topic
 from topology.plan import INPUT
 

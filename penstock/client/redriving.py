@@ -18,7 +18,7 @@ from schemas.codec import CodecError, decode
 from schemas.headers import header
 from schemas.records import EpochOpened, Position, Refused
 from streams.core.transition import Send
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from topology.naming import control_topic, dead_letter_topic, journal_topic, run_topic
 
 Outcome = dict[str, Any]

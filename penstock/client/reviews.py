@@ -21,7 +21,7 @@ from schemas.codec import CodecError, decode, loads
 from schemas.headers import header
 from schemas.records import Decided, NodeRow, Position, Refused, ReviewRequested
 from streams.core.dead_letter import iso
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from streams.errors import UndecodableRecord
 from topology.naming import control_topic, dead_letter_topic, journal_topic
 

@@ -17,7 +17,7 @@ from penstock.client.workflows import Workflow
 from schemas.records import NodeRow, Row, RunRow
 from streams.core.changelog import ChangelogFold
 from streams.core.dead_letter import iso
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from streams.engine.restore import take
 from topology.naming import run_topic
 

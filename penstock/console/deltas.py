@@ -13,7 +13,7 @@ from penstock.client import connections, reading
 from penstock.client.results import result_in
 from penstock.client.runs import RunState
 from penstock.client.tokens import Delta, Newest
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from topology.naming import tokens_topic
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -19,6 +19,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from streams.consumer import Consumer
 from streams.engine.config import DEAD_LETTER_EXTRA, MAX_RECORD_BYTES, EngineConfig
 from streams.engine.handshake import why
 from streams.engine.wire_clients import WireConsumer, WireOpeningConsumer, WireProducer, WireSealingProducer
@@ -62,7 +63,7 @@ def producer_of(config: EngineConfig, **settings: Any) -> AIOKafkaProducer:
     return producer
 
 
-def reader_of(config: EngineConfig, **settings: Any) -> AIOKafkaConsumer:
+def reader_of(config: EngineConfig, **settings: Any) -> Consumer:
     """Return a consumer without a group: it reads what it is told to and commits nothing."""
     return _consumer(config)(
         bootstrap_servers=config.bootstrap,
@@ -84,10 +85,10 @@ def _producer(config: EngineConfig) -> Callable[..., AIOKafkaProducer]:
     return partial(SealingProducer, sealing) if wire is None else partial(WireSealingProducer, sealing, wire=wire)
 
 
-def _consumer(config: EngineConfig) -> Callable[..., AIOKafkaConsumer]:
+def _consumer(config: EngineConfig) -> Callable[..., Consumer]:
     sealing, wire = config.sealing, config.wire
     if sealing is None:
-        return AIOKafkaConsumer if wire is None else partial(WireConsumer, wire=wire)
+        return Consumer if wire is None else partial(WireConsumer, wire=wire)
     return partial(OpeningConsumer, sealing) if wire is None else partial(WireOpeningConsumer, sealing, wire=wire)
 
 

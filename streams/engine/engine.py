@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
-from aiokafka.partitioner import murmur2
 
 from schemas.records import Row, RunRow
 from streams.core.compiled import CompiledWorkflow
@@ -37,6 +36,7 @@ from streams.engine.launcher import Launcher
 from streams.engine.log import Log, Outgoing
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
+from streams.engine.partitions import partition_of
 from streams.engine.plans import record_partitions, register
 from streams.engine.positions import Positions
 from streams.engine.predecessors import dismiss_dead, lease
@@ -87,11 +87,6 @@ Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 def now_ms() -> int:
     """Return the time in epoch ms."""
     return time.time_ns() // 1_000_000
-
-
-def partition_of(key: bytes, count: int) -> int:
-    """Return the partition of `key` among `count`, as Kafka's Java client has it."""
-    return int((murmur2(key) & 0x7FFFFFFF) % count)
 
 
 class Engine:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas import headers as names
 from schemas.quick import replace
+from streams.consumer import Consumer
 from streams.engine.log import Log, Outgoing
 from streams.engine.wire import Batch, Wire
 from streams.sealing.clients import OpeningConsumer, SealingProducer
@@ -37,7 +38,7 @@ class _Reads:
         return batch
 
 
-class WireConsumer(_Reads, AIOKafkaConsumer):  # type: ignore[misc]
+class WireConsumer(_Reads, Consumer):
     """A consumer with a registry."""
 
 

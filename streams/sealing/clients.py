@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from schemas.headers import Headers
+from streams.consumer import Consumer
 from streams.sealing.keyring import Keyring
 from streams.sealing.records import open_, seal
 
@@ -40,7 +41,7 @@ class SealingProducer(AIOKafkaProducer):  # type: ignore[misc]
         return found
 
 
-class OpeningConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+class OpeningConsumer(Consumer):
     """A consumer that hands on what was sealed; with a keyring without keys it says which key is missing."""
 
     def __init__(self, keyring: Keyring, **settings: Any) -> None:

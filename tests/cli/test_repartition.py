@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import ConsumerRecord
 
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from tests.cli.conftest import Cli, assert_clean, write_workflow
 from tests.kafka_tools import read_all
 

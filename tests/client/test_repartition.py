@@ -24,7 +24,7 @@ from streams.audit.read import audit_workflow
 from streams.core.changelog import MARKER_KEY
 from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
-from streams.engine.engine import partition_of
+from streams.engine.partitions import partition_of
 from streams.errors import MoveUnderWay
 from streams.testing import answers
 from tests.kafka_tools import engine_for, publish, read_all, results, running, unique, until_no_lag

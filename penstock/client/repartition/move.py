@@ -33,7 +33,8 @@ from penstock.client.repartition.rows import MovedRows, Outgoing, moved_record
 from streams.audit.layout import Layout
 from streams.engine.clients import reader_of, start, stop
 from streams.engine.config import EngineConfig
-from streams.engine.engine import now_ms, partition_of
+from streams.engine.engine import now_ms
+from streams.engine.partitions import partition_of
 from streams.engine.plans import note
 from topology.naming import consumer_group, move_key, moving_topic, partitions_key, run_topic
 
