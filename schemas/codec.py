@@ -12,6 +12,7 @@ import struct
 import types
 import typing
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import resources
 from io import BytesIO
 from typing import Any
@@ -28,6 +29,7 @@ MAGIC = 0
 FIRST_ID = 1_000_000
 """Ids of a schema registry (`schema_registry_url`) are lower."""
 _HEAD = struct.Struct(">bI")
+_FOLDER = resources.files("schemas") / "avro"
 
 Convert = Callable[[Any], Any]
 
@@ -64,12 +66,13 @@ def decode(value: bytes) -> Record:
             )
         raise CodecError(f"not in Confluent wire format: starts with {value[:5].hex() or 'nothing'}")
     schema_id = _HEAD.unpack_from(value)[1]
-    read = _READERS.get(schema_id)
-    if read is None:
+    try:
+        read = _READERS[schema_id]
+    except KeyError:
         raise CodecError(
             f"schema id {schema_id} is not in schemas/avro/index.json; was this written by a newer version"
             f"{'' if schema_id >= FIRST_ID else ', or with a schema registry (schema_registry_url)'}?"
-        )
+        ) from None
     try:
         return read(value)
     except (EOFError, ValueError, TypeError, IndexError, KeyError, OverflowError, struct.error) as error:
@@ -130,13 +133,31 @@ def _lift_class(cls: type) -> Convert:
     return lift
 
 
-def _schemas_by_id() -> dict[int, Any]:
-    folder = resources.files("schemas") / "avro"
-    index = json.loads((folder / "index.json").read_text())
-    return {
-        int(schema_id): fastavro.parse_schema(json.loads((folder / f"{name}.avsc").read_text()))
-        for schema_id, name in index.items()
-    }
+@cache
+def _index() -> dict[int, str]:
+    """Return the file of every id, the newest last."""
+    index = json.loads((_FOLDER / "index.json").read_text())
+    return {int(schema_id): index[schema_id] for schema_id in sorted(index, key=int)}
+
+
+def _name_of(file: str) -> str:
+    """Return the record of a file: `node_row_2` holds a former `NodeRow`."""
+    return "".join(word.capitalize() for word in file.split("_") if not word.isdigit())
+
+
+@cache
+def _newest() -> dict[str, int]:
+    return {_name_of(file): schema_id for schema_id, file in _index().items()}
+
+
+@cache
+def _schema(schema_id: int) -> Any:
+    return fastavro.parse_schema(json.loads((_FOLDER / f"{_index()[schema_id]}.avsc").read_text()))
+
+
+@cache
+def _functions(schema_id: int) -> tuple[Encode, Decode]:
+    return Compiler(vars(records)).functions(_schema(schema_id))
 
 
 def _reader_of_old(written: Any, wanted: Any, lift: Convert) -> Callable[[bytes], Record]:
@@ -152,21 +173,27 @@ def _reader_of(decode_body: Decode) -> Callable[[bytes], Record]:
     return lambda value: decode_body(value, _HEAD.size)[0]
 
 
-def _tables() -> tuple[dict[type, tuple[bytes, Encode]], dict[int, Callable[[bytes], Record]]]:
-    by_id = _schemas_by_id()
-    newest = {schema["name"].removeprefix("penstock."): schema_id for schema_id, schema in sorted(by_id.items())}
-    classes = {name: cls for name, cls in vars(records).items() if isinstance(cls, type)}
-    writers: dict[type, tuple[bytes, Encode]] = {}
-    readers: dict[int, Callable[[bytes], Record]] = {}
-    for schema_id, schema in by_id.items():
-        name = schema["name"].removeprefix("penstock.")
-        if newest[name] == schema_id:
-            write, read = Compiler(classes).functions(schema)
-            writers[classes[name]] = (_HEAD.pack(MAGIC, schema_id), write)
-            readers[schema_id] = _reader_of(read)
+class _Writers(dict[type, tuple[bytes, Encode]]):
+    """What writes the records of a class, made when the first one is written: a command meets a few of the many."""
+
+    def __missing__(self, cls: type) -> tuple[bytes, Encode]:
+        schema_id = _newest()[cls.__name__]
+        self[cls] = made = _HEAD.pack(MAGIC, schema_id), _functions(schema_id)[0]
+        return made
+
+
+class _Readers(dict[int, Callable[[bytes], Record]]):
+    """What reads the records of a schema, made when the first one is read."""
+
+    def __missing__(self, schema_id: int) -> Callable[[bytes], Record]:
+        name = _name_of(_index()[schema_id])
+        newest = _newest()[name]
+        if schema_id == newest:
+            made = _reader_of(_functions(schema_id)[1])
         else:
-            readers[schema_id] = _reader_of_old(schema, by_id[newest[name]], _lift_class(classes[name]))
-    return writers, readers
+            made = _reader_of_old(_schema(schema_id), _schema(newest), _lift_class(getattr(records, name)))
+        self[schema_id] = made
+        return made
 
 
-_WRITERS, _READERS = _tables()
+_WRITERS, _READERS = _Writers(), _Readers()
