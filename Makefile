@@ -35,7 +35,11 @@ demo: $(STAMP) ## Run the document-intake workflow on real Kafka with a real mod
 JOBS ?= 2
 TESTS ?=
 
+# The tests start a thousand processes of ours. Where PYTHONDONTWRITEBYTECODE is set, as in many images, each would compile all that it imports.
+COMPILE = @$(BIN)/python -m compileall -q schemas topology streams penstock benchmarks
+
 test: $(STAMP) ## Run the tests, those on real Kafka among them (JOBS processes; TESTS=tests/core for some of them)
+	$(COMPILE)
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(TESTS)
 
 ONLY ?=
@@ -49,6 +53,7 @@ $(VENV)/.browser: $(STAMP)
 	@touch $@
 
 test-browser: $(VENV)/.browser ## Run the console's tests in a real browser (chromium, installed with apt where that is allowed); pictures in .penstock/screenshots
+	$(COMPILE)
 	@PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" tests/browser/chromium.sh
 	PENSTOCK_CHROMIUM="$(PENSTOCK_CHROMIUM)" $(BIN)/python -m pytest -q tests/browser
 
