@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import urllib.request
 import venv
 from collections.abc import Iterator
@@ -33,16 +34,16 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def moto() -> Path:
     """The Python of an environment with an S3 server, made at its first use: its libraries do not fit ours (tests/claims/moto.txt)."""
-    wanted = (Path(__file__).parent / "moto.txt").read_text()
-    home = Path(__file__).parents[2] / ".penstock" / f"moto-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
+    wanted = Path(__file__).parent / "moto.txt"
+    home = Path(__file__).parents[2] / ".penstock" / f"moto-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:8]}"
     python, done = home / "bin" / "python", home / "done"
     home.parent.mkdir(exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            venv.create(home, clear=True, with_pip=True)
-            said = ["install", "--quiet", "--disable-pip-version-check", "-r", str(Path(__file__).parent / "moto.txt")]
-            subprocess.run([str(python), "-m", "pip", *said], check=True)
+            venv.create(home, clear=True)
+            said = ["install", "--quiet", "--disable-pip-version-check", "--no-compile", "-r", str(wanted)]
+            subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *said], check=True)
             done.touch()
     return python
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.cli.forks import forks
 from tests.kafka_tools import until_no_lag
 
 HANDLERS = """
@@ -101,17 +102,8 @@ class Cli:
         return kept | own
 
     def __call__(self, *args: str | Path, timeout: float = 60, stdin: str | None = None) -> Answer:
-        """Run a command to its end."""
-        done = subprocess.run(
-            self._argv(args),
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            input=stdin,
-        )
+        """Run a command to its end, forked."""
+        done = forks().run([*map(str, args)], self.folder, self.env, stdin, timeout)
         assert "Traceback" not in done.stderr, done.stderr
         return Answer(done.returncode, done.stdout, done.stderr)
 

@@ -153,7 +153,8 @@ def test_an_app_that_is_killed_answers_each_once(app: list[str], cli: Cli, scori
 
 
 def start_app(cli: Cli, app: list[str]) -> subprocess.Popen[str]:
-    env = {**cli.env, "PENSTOCK_BOOTSTRAP": cli.bootstrap or "", "PYTHONPATH": str(WORKFLOWS.parent)}
+    session = {"BROKER_SESSION_TIMEOUT": "6", "BROKER_HEARTBEAT_INTERVAL": "2"}  # faust's; by itself a minute
+    env = {**cli.env, **session, "PENSTOCK_BOOTSTRAP": cli.bootstrap or "", "PYTHONPATH": str(WORKFLOWS.parent)}
     with (cli.folder / "app.log").open("a") as log:  # a pipe that nobody reads would stop it
         process = subprocess.Popen(
             [sys.executable, *app], cwd=cli.folder, env=env, stdout=log, stderr=subprocess.STDOUT, text=True

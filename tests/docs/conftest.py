@@ -109,5 +109,5 @@ def _port(written: int) -> dict[str, str]:
 
 
 async def _forget(plans: list[WorkflowPlan], config: EngineConfig) -> None:
-    for plan in plans:
-        await delete_workflow(plan, config)
+    """Delete what the page's workflows left: a folder has the same one more than once, as a page copies it."""
+    await asyncio.gather(*(delete_workflow(plan, config) for plan in {plan.id: plan for plan in plans}.values()))
