@@ -24,7 +24,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devkafka.Broker
     home = tmp_path_factory.mktemp("kafka-home")
     running = devkafka.start(home, ports.any_free(), die_with_parent=True)
     yield running
-    running.stop()
+    running.stop(timeout=0)  # nobody reads its data again, and in order it closes the files of hundreds of topics
 
 
 @pytest.fixture(scope="session")
