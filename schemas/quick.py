@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
 
-_COPIERS: dict[type, Callable[[Any], Any]] = {}
+_QUICK: dict[type, list[str]] = {}
+"""The fields of each quick class."""
+_COPIERS: dict[tuple[Any, ...], Callable[[Any, Any], Any]] = {}
+"""What copies a class with certain fields changed: as many as there are places in the program that change some."""
 _NOT_GIVEN = object()
 
 
 def quick(cls: C) -> C:
     """Make a `@dataclass(frozen=True, slots=True)` quick; to be put above it."""
     del cls.__setattr__, cls.__delattr__
-    names = [field.name for field in fields(cls)]
+    _QUICK[cls] = [field.name for field in fields(cls)]
     cls.__init__ = _init_of(cls)  # type: ignore[misc]
-    copying = "".join(f"    new.{name} = old.{name}\n" for name in names)
-    _COPIERS[cls] = _compiled(f"def copy(old):\n    new = make(cls)\n{copying}    return new\n", "copy", cls)
     return cls
 
 
@@ -34,13 +35,22 @@ else:
 
     def replace(value, /, **changes):
         """Return a copy of a dataclass with some fields changed, as `dataclasses.replace` does."""
-        copy = _COPIERS.get(type(value))
+        kind = (type(value), *changes)
+        copy = _COPIERS.get(kind)
         if copy is None:
-            return dataclasses.replace(value, **changes)
-        new = copy(value)
-        for name, change in changes.items():
-            setattr(new, name, change)
-        return new
+            if kind[0] not in _QUICK:
+                return dataclasses.replace(value, **changes)
+            copy = _COPIERS[kind] = _copier_of(*kind)
+        return copy(value, changes)
+
+
+def _copier_of(cls: type, *changed: str) -> Callable[[Any, Any], Any]:
+    unknown = sorted(set(changed).difference(_QUICK[cls]))
+    if unknown:
+        raise TypeError(f"{cls.__name__} has no field {', '.join(unknown)}")
+    copying = (f"changes[{name!r}]" if name in changed else f"old.{name}" for name in _QUICK[cls])
+    lines = "".join(f"    new.{name} = {value}\n" for name, value in zip(_QUICK[cls], copying, strict=True))
+    return _compiled(f"def copy(old, changes):\n    new = make(cls)\n{lines}    return new\n", "copy", cls)
 
 
 def _init_of(cls: type) -> Callable[..., None]:

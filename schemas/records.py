@@ -500,12 +500,16 @@ class RetryScheduled:
 @quick
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a node knows of one source: how it ended and, if the node reads it, its output."""
+    """What a node knows of one source: how it ended and, if the node reads it, its output.
+
+    `in_source`: the output is left out of this row, it stands in the source's own (the input: in that of the first node).
+    """
 
     status: NodeStatus
     output: Json | None = None
     stopped: bool = False
     made_by: Provenance | None = None
+    in_source: bool = False
 
 
 @quick

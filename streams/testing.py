@@ -246,6 +246,7 @@ class TopologyTestDriver:
                 fold.take(r.key or b"", r.value, 0, topic)
             for key, row in fold.rows.items():
                 self._tables.put(table, partition, key, row)
+        self._processor.fill_in(partition)
         self._timers.load(self._tables, partition)
 
     def _settle(self) -> None:

@@ -322,8 +322,13 @@ REPLAYS: Mapping[str, Record] = {
 MOVED: Mapping[str, Record] = {"run_row_5": RunRow("order 7", epoch=17, seen=4, epochs_from=18)}
 """What came with moves to another partition count."""
 
-SPEED: Mapping[str, Record] = {"run_row_6": RunRow("order 7", seen=3, reused=("classify", "extract"))}
-"""Schemas that came with rows that are not written."""
+SPEED: Mapping[str, Record] = {
+    "run_row_6": RunRow("order 7", seen=3, reused=("classify", "extract")),
+    "node_row_5": NodeRow(
+        "order 7", gathered={"input": Gathered("success", INPUT), "classify": Gathered("success", in_source=True)}
+    ),
+}
+"""Schemas that came with rows, and parts of rows, that are not written."""
 
 ALL = {**V1, **LATER, **NODE_KINDS, **REPLAYS, **MOVED, **SPEED}
 

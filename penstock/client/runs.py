@@ -17,6 +17,7 @@ from penstock.client.workflows import Workflow
 from schemas.records import NodeRow, Row, RunRow
 from streams.core.changelog import ChangelogFold
 from streams.core.dead_letter import iso
+from streams.core.left_out import whole_run
 from streams.engine.partitions import partition_of
 from streams.engine.restore import take
 from topology.naming import run_topic
@@ -67,7 +68,8 @@ async def with_nodes(reader: AIOKafkaConsumer, state: RunState, until_ms: int | 
     places = {_place(state.workflow, topic, run_id): node for node, topic in state.workflow.changelogs().items()}
     folded = await fold(reader, list(places), until_ms)
     rows = {places[place]: rows.get(run_id) for place, rows in folded.items()}
-    return RunState(state.workflow, state.row, {node: row for node, row in rows.items() if isinstance(row, NodeRow)})
+    nodes = whole_run({node: row for node, row in rows.items() if isinstance(row, NodeRow)})
+    return RunState(state.workflow, state.row, nodes)
 
 
 async def as_of(reader: AIOKafkaConsumer, state: RunState, at_ms: int) -> RunState:

@@ -38,7 +38,7 @@ from schemas.records import (
     TimedOut,
 )
 from streams.core import external, lease, node_attempts, review
-from streams.core.ahead import held, taken
+from streams.core.ahead import held, is_partial, taken
 from streams.core.compiled import CompiledNode
 from streams.core.ledger import Ledger, settled
 from streams.core.limits import size_of
@@ -113,14 +113,17 @@ def _decide(context: Context, row: NodeRow, record: RunRecord | NodeRecord) -> T
 def _is_ahead(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) -> bool:
     """Say whether a record belongs to an epoch whose opening was not read yet, or whose time has not come.
 
-    An epoch opens after the last one's result: so this node has ended, though its end may be read only after the opening.
+    An epoch opens after the last one's result: so this node has ended, though its end may be read only after the opening. A row
+    that was read in part waits for the rest.
     """
     if isinstance(record, EpochOpened):
-        return record.epoch > row.opened and (row.status not in TERMINAL_STATUSES or row.closing)
+        unready = row.status not in TERMINAL_STATUSES or row.closing or is_partial(row, but_for=record.reopen)
+        return record.epoch > row.opened and unready
     if isinstance(record, NEVER_AHEAD):
         return False  # the one is settled, and nothing else
-    own = record.node == context.node.plan.id
-    return record.epoch > (row.epoch if own else row.epochs.get(record.node, 0))
+    if record.node != context.node.plan.id:
+        return record.epoch > row.epochs.get(record.node, 0)
+    return record.epoch > row.epoch or is_partial(row)
 
 
 def _hold(context: Context, row: NodeRow, record: EpochOpened | NodeRecord) -> Transition:
@@ -199,8 +202,8 @@ def _edits_for(node: str, record: EpochOpened) -> tuple[Json, ...]:
 
 
 def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
-    if row.started:
-        return NOTHING  # the first Started of a run counts; the run agent answers for another one
+    if row.started:  # the first Started of a run counts; the run agent answers for another one
+        return _completed(row, INPUT, record.input)
     context = replace(context, node=context.node.at(record.plan_hash))
     limit = context.node.deadline_ms
     row = replace(
@@ -217,12 +220,22 @@ def _on_started(context: Context, row: NodeRow, record: Started) -> Transition:
 
 
 def _on_source(context: Context, row: NodeRow, record: Terminal) -> Transition:
-    if record.node in row.gathered or record.epoch != row.epochs.get(record.node, 0):
-        return NOTHING  # the first terminal record of the epoch that counts
+    if record.epoch != row.epochs.get(record.node, 0):
+        return NOTHING
+    if record.node in row.gathered:  # the first terminal record of the epoch counts
+        return _completed(row, record.node, record.output) if isinstance(record, Succeeded) else NOTHING
     plan = context.node.plan
     output = record.output if isinstance(record, Succeeded) and record.node in plan.reads else None
     got = Gathered(STATUS_OF[type(record)], output, _stopped(record), _made_by(context, record))
     return resolve(context, gathered_into(row, record.node, got, context.node.limits.row))
+
+
+def _completed(row: NodeRow, name: str, output: Json) -> Transition:
+    """Fill in what was left out of a row that a crash kept, while it took the one that has it."""
+    got = row.gathered.get(name)
+    if got is None or not got.in_source:
+        return NOTHING
+    return Transition(row=replace(row, gathered={**row.gathered, name: replace(got, output=output, in_source=False)}))
 
 
 def _made_by(context: Context, record: Terminal) -> Provenance | None:

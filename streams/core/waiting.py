@@ -17,15 +17,21 @@ RowOf = Callable[[str], NodeRow | None]
 """The row of a node of the same run."""
 
 
+def input_keeper(plan: WorkflowPlan) -> str | None:
+    """Return the node whose row keeps the run's input for others that read it, None if there is none that begins with it."""
+    return next((node.id for node in plan.nodes if not node.sources and node.reads_input), None)
+
+
 class Waiting:
     """Which nodes of a workflow need no row while they wait, and what it would say. Versions agree on it: it is structure."""
 
     def __init__(self, plan: WorkflowPlan) -> None:
-        roots = [node.id for node in plan.nodes if not node.sources and node.reads_input]
-        self._root = roots[0] if roots else None
+        self._root = input_keeper(plan)
         # A review shows who made what it is about, which the rows of its sources do not say.
         self.nodes = frozenset(
-            node.id for node in plan.nodes if node.sources and node.kind != "review" and (roots or not node.reads_input)
+            node.id
+            for node in plan.nodes
+            if node.sources and node.kind != "review" and (self._root or not node.reads_input)
         )
 
     def row(self, node: CompiledNode, run: RunRow, row_of: RowOf) -> NodeRow | None:

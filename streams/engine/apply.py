@@ -37,7 +37,8 @@ async def apply(
     """Carry out `effects` (PROTOCOL.md rule 2) and return the offsets of its records.
 
     1. Records. A crash after it: the batch comes again and the same records with it, by the same `ce_id`; readers drop them.
-    2. Rows. A crash after it: what a row says was sent, was sent; rows that say `running` are launched by the next owner.
+    2. Rows, first those that take over what others of them give up. A crash after it: what a row says was sent, was sent; rows
+       that say `running` are launched by the next owner.
     3. Launches and aborts. A crash after it: attempts in flight are made again, with the same `seq`.
     4. The caller then counts the batch's own offsets as committable. A crash before the commit: the batch comes again.
     """
@@ -45,6 +46,8 @@ async def apply(
     offsets = await log.append(effects.sends) if effects.sends else ()
     seam("records")
     # 2.
+    if effects.first:
+        await changelogs.write(effects.first)
     if effects.rows:
         await changelogs.write(effects.rows)
     seam("rows")

@@ -12,6 +12,7 @@ from schemas.claims import a_claim_in
 from schemas.quick import replace
 from schemas.records import AttemptDeferred, AttemptFailed, ErrorInfo, Json, NodeRow, Spent, Succeeded
 from streams.claims.claims import Claims
+from streams.core.ahead import is_partial
 from streams.core.compiled import inputs_of
 from streams.core.limits import MAX_KEY, MAX_MESSAGE, MAX_OUTPUT_BYTES, MAX_RAW, MAX_TRACEBACK, cut
 from streams.core.outcome import Deferred, Done, Failed, NodeError, NodeInput, Outcome
@@ -21,6 +22,7 @@ from streams.engine.allowance import patience_ms
 from streams.engine.begun import Begun
 from streams.engine.deltas import Deltas
 from streams.engine.outside import Outside
+from streams.errors import EngineFailure
 from topology.plan import NodePlan
 
 
@@ -151,6 +153,11 @@ def _written(output: Mapping[str, Any]) -> Json | None:
 
 
 def _input_of(workflow: str, plan: NodePlan, row: NodeRow) -> NodeInput:
+    if is_partial(row):
+        raise EngineFailure(
+            f"run {row.run_id}, node {plan.id}: the row of a source, which has what this one leaves out, is not there: were "
+            "records of a changelog deleted?"
+        )
     last = row.last_error
     return NodeInput(
         workflow_id=workflow,

@@ -459,6 +459,7 @@ class Engine:
         if self._watch is not None:
             self._watch.restored(time.monotonic() - began)
         for partition in restored:
+            self._processor.fill_in(partition)
             self._timers.load(self._tables, partition)
             self._retirement.load(partition)
         for partition in self._takeover.dropped:

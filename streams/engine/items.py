@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from typing import cast
 
 from schemas.records import NodeRow
 from streams.core import items
 from streams.core.compiled import CompiledNode, CompiledWorkflow
+from streams.core.left_out import LeftOut
 from streams.core.versions import Versions
 from streams.engine.tables import Tables
 from topology.items import base_of, index_of, item_id, item_key
@@ -25,6 +27,8 @@ class Rows:
         self._of_table = {node.table: node.id for node in plan.nodes}
         self._items = {node.for_each.table: node.id for node in plan.nodes if node.for_each}
         self._tables = tables
+        self._left_out = LeftOut(plan)
+        self._table_of = {node.id: node.table for node in plan.nodes}
         self.plan_of = lru_cache(REMEMBERED)(self._plan_of)
 
     @cached_property
@@ -64,6 +68,27 @@ class Rows:
             return row
         parent = self.get(base_of(node), partition, row.run_id)
         return row if parent is None else items.seen_by(parent, row)
+
+    def written(self, address: tuple[str, int, str], row: NodeRow) -> NodeRow:
+        """Return a row as it is written: without what its sources' rows have, too."""
+        table, partition, run_id = address
+        node = self._of_table.get(table)
+        if node not in self._left_out.nodes:
+            return row
+        return self._left_out.written(node, row, partial(self._of_node, partition, run_id))
+
+    def fill_in(self, partition: int) -> None:
+        """Fill in, in the rows of a partition that was restored, what was left out of them."""
+        for table, node in self._of_table.items():
+            for run_id, row in list(self._tables.rows(table, partition)):
+                if isinstance(row, NodeRow):
+                    whole = self._left_out.whole(node, row, partial(self._of_node, partition, run_id))
+                    if whole is not row:
+                        self._tables.put(table, partition, run_id, whole)
+
+    def _of_node(self, partition: int, run_id: str, node: str) -> NodeRow | None:
+        table = self._table_of.get(node)
+        return None if table is None else cast("NodeRow | None", self._tables.get(table, partition, run_id))
 
     def _plan_of(self, node: str, plan_hash: str | None = None) -> NodePlan:
         """Return the plan of a node or item, as the version of that hash has it."""

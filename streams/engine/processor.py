@@ -69,6 +69,9 @@ def nowhere(_: str) -> Cost:
     return Cost()
 
 
+REMEMBERED, REMEMBERED_BYTES = 4_096, 8_192
+"""Records written and not read back yet, and the largest of them: what the memory of them costs at most."""
+
 CO_PARTITIONED = frozenset({"run", "journal", "retry", "output", "routes", "effects"})
 
 
@@ -80,6 +83,8 @@ class Effects:
     rows: dict[Address, Row | None] = field(default_factory=dict)
     launches: dict[Address, str] = field(default_factory=dict)
     aborts: list[tuple[str, str]] = field(default_factory=list)
+    first: dict[Address, Row | None] = field(default_factory=dict)
+    """Rows that must be durable before the others: they hold what those give up."""
 
 
 class Processor:
@@ -120,6 +125,7 @@ class Processor:
         self._has_ledger = any(table.name == LEDGER_TABLE for table in plan.tables)
         self._leases = {node.plan.lease.topic: node for node in workflow.nodes.values() if node.plan.lease}
         self._readers = self._subscriptions()
+        self._written: dict[bytes, Record] = {}
         self._on_topic: dict[str, Callable[[Inbound], None]] = {
             plan.topic("input"): self._on_input,
             plan.topic("control"): self._on_control,
@@ -141,9 +147,20 @@ class Processor:
         self._on_topic[record.topic](record)
 
     def take_effects(self) -> Effects:
-        """Return what was gathered and start anew."""
+        """Return what was gathered, rows as they are to be written, and start anew."""
         effects, self.effects = self.effects, Effects()
+        for address, row in effects.rows.items():
+            if isinstance(row, NodeRow):
+                effects.rows[address] = self._rows.written(address, row)
+                if row.ahead:
+                    effects.first[address] = row
+        for address in effects.first:
+            del effects.rows[address]
         return effects
+
+    def fill_in(self, partition: int) -> None:
+        """Make the rows of a partition that was restored whole again."""
+        self._rows.fill_in(partition)
 
     def fire_timers(self) -> None:
         """Do what is due: an attempt whose wait is over, a run that is out of time."""
@@ -420,7 +437,9 @@ class Processor:
 
     def address(self, send: Send, partition: int | None) -> Outgoing:
         """Return a record encoded and addressed: within the co-partitioned topics a run stays in its `partition`."""
-        value = send.value if send.value is None or isinstance(send.value, bytes) else codec.encode(send.value)
+        value = (
+            send.value if send.value is None or isinstance(send.value, bytes) else self._encode(send.topic, send.value)
+        )
         if send.topic not in self._co_partitioned:
             partition = None
         elif send.topic in self._leases and send.key is not None:
@@ -428,6 +447,15 @@ class Processor:
         elif partition is None and send.key is not None:
             partition = self._partition_of(send.key)
         return Outgoing(send.topic, partition, send.key, value, send.headers)
+
+    def _encode(self, topic: str, record: Record) -> bytes:
+        """Return a record encoded; one that will be read back here is remembered by its bytes, so that it need not be decoded."""
+        value = codec.encode(record)
+        if topic in self._readers and len(value) <= REMEMBERED_BYTES:
+            if len(self._written) >= REMEMBERED:
+                self._written.clear()  # most of what is left there is read by other workers
+            self._written[value] = record
+        return value
 
     def _misplaced(self, found: Record, record: Inbound) -> str | None:
         """Return why a record of ours does not belong where it stands, None if it does."""
@@ -447,7 +475,7 @@ class Processor:
         """Return the record; a foreign one goes to the dead letter, one of a schema not known yet stops the worker."""
         value = record.value or b""
         try:
-            found = codec.decode(value)
+            found = self._written.pop(value, None) or codec.decode(value)
             problem = self._misplaced(found, record)
             if problem is None:
                 return found

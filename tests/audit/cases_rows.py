@@ -128,9 +128,15 @@ def a_run_s_row_that_missed_a_failed_attempt(log: Doctored) -> None:
     log.change_row("run", nodes={"a": row.nodes["a"]})
 
 
-@case("chain", "c.row-missing")
+@case("chain", "c.row-missing", "c.node-row")
 def a_row_that_is_not_there(log: Doctored) -> None:
+    """And the row below it refers to its output."""
     log.append(log.last_row("b"), value=None)
+
+
+@case("chain", "c.node-row")
+def an_input_left_out_that_no_row_has(log: Doctored) -> None:
+    log.change_row("a", gathered={"input": Gathered("success", in_source=True)})
 
 
 @case("chain", "c.row-missing")

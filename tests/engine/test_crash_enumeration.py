@@ -25,6 +25,7 @@ from tests.engine.scripts import (
     put_off,
     redrive,
     repeated,
+    replay,
     start,
     unheard,
     unsure,
@@ -108,6 +109,9 @@ STORIES = {
     # Without a node below: whether that one is cancelled or skipped is a race, as after any cancel.
     "out of time": Story({"a": (), "b": ("a",)}, [start(), advance(1)], {"b": flaky(9)}, plan={"deadline_ms": 1_500}),
     "in time": Story(CHAIN, [start(), advance(1)], {"b": flaky(1)}, plan={"deadline_ms": 30_000}),
+    "replayed while a background node waits for its next attempt": Story(
+        CHAIN, [start(), replay(node="b"), advance(1)], {"c": flaky(1)}, {"c": {"background": True}}
+    ),
     **KINDS,
 }
 

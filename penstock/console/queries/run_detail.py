@@ -19,6 +19,7 @@ from schemas.codec import decode, loads
 from schemas.records import LedgerRow, NodeRow, Record, RunRow, Started, TimerRow
 from streams.core.compiled import inputs_of
 from streams.core.dead_letter import iso
+from streams.core.left_out import whole_run
 from streams.core.merge_patch import merge_patch
 from topology.plan import NodePlan, WorkflowPlan
 
@@ -89,7 +90,8 @@ def with_nodes(db: sqlite3.Connection, state: RunState) -> RunState:
     """Return the run with its nodes' rows."""
     asked = "select node, value from nodes where workflow = ? and run_id = ? and value is not null"
     rows = db.execute(asked, (state.workflow.id, state.row.run_id))
-    return RunState(state.workflow, state.row, {row["node"]: cast("NodeRow", decode(row["value"])) for row in rows})
+    nodes = whole_run({row["node"]: cast("NodeRow", decode(row["value"])) for row in rows})
+    return RunState(state.workflow, state.row, nodes)
 
 
 def journal_of(db: sqlite3.Connection, state: RunState) -> list[tuple[int, Record]]:

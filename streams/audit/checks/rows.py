@@ -70,8 +70,8 @@ def _waits(evidence: Evidence, node: str, run: RunStory) -> bool:
 
 
 def _goes_on(evidence: Evidence, node: str, run: RunStory) -> bool:
-    held = evidence.table(changelog_topic(evidence.layout.workflow, node_table(node))).get(run.run_id)
-    return held is not None and isinstance(held.row, NodeRow) and held.row.status not in TERMINAL_STATUSES
+    row = _row_of(evidence, node, run)
+    return row is not None and row.status not in TERMINAL_STATUSES
 
 
 def _check_row(evidence: Evidence, node: str | None, run: RunStory, held: Held) -> None:
@@ -80,7 +80,7 @@ def _check_row(evidence: Evidence, node: str | None, run: RunStory, held: Held) 
         wrong = differing(_run_differences(evidence, run, row)) if isinstance(row, RunRow) else "not a run's row"
         code = "c.run-row"
     else:
-        wrong = differing(_node_differences(node, run, row)) if isinstance(row, NodeRow) else "not a node's row"
+        wrong = differing(_of_node(evidence, node, run, row)) if isinstance(row, NodeRow) else "not a node's row"
         code = "c.node-row"
     if wrong:
         evidence.findings.add(code, held.at, f"run {run.run_id!r}: {wrong}")
@@ -191,10 +191,32 @@ def _progress_differences(story: NodeStory, row: NodeRow) -> Iterator[Difference
     yield "attempt", row.attempt, attempt + runs
 
 
+def _of_node(evidence: Evidence, node: str, run: RunStory, row: NodeRow) -> Iterator[Difference]:
+    yield from _node_differences(node, run, row)
+    for name, got in row.gathered.items():
+        if got.in_source and not _stands(evidence, name, run):
+            yield f"gathered.{name}", "in the row of its source", "not there"
+
+
+def _stands(evidence: Evidence, source: str, run: RunStory) -> bool:
+    """Say whether a row has what another one leaves out: a source's its output, any node's the input."""
+    rows = (_row_of(evidence, node, run) for node in (evidence.layout.nodes if source == "input" else (source,)))
+    if source != "input":
+        return any(row is not None and row.output is not None for row in rows)
+    kept = (row.gathered.get("input") for row in rows if row is not None)
+    return any(got is not None and got.output is not None for got in kept)
+
+
+def _row_of(evidence: Evidence, node: str, run: RunStory) -> NodeRow | None:
+    held = evidence.table(changelog_topic(evidence.layout.workflow, node_table(node))).get(run.run_id)
+    return held.row if held is not None and isinstance(held.row, NodeRow) else None
+
+
 def _gathered_differences(run: RunStory, row: NodeRow) -> Iterator[Difference]:
     for name, got in row.gathered.items():
         if name == "input":
-            yield "gathered.input", got.output, run.start.input if run.start else None
+            if not got.in_source:
+                yield "gathered.input", got.output, run.start.input if run.start else None
             continue
         now = run.node(name, row.opened).standing
         yield f"gathered.{name}.status", got.status, now.status
