@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache, partial
-from typing import cast
 
 from schemas.records import NodeRow
 from streams.core import items
@@ -75,20 +74,21 @@ class Rows:
         node = self._of_table.get(table)
         if node not in self._left_out.nodes:
             return row
-        return self._left_out.written(node, row, partial(self._of_node, partition, run_id))
+        return self._left_out.written(node, row, partial(self.of_node, partition, run_id))
 
     def fill_in(self, partition: int) -> None:
         """Fill in, in the rows of a partition that was restored, what was left out of them."""
         for table, node in self._of_table.items():
             for run_id, row in list(self._tables.rows(table, partition)):
                 if isinstance(row, NodeRow):
-                    whole = self._left_out.whole(node, row, partial(self._of_node, partition, run_id))
+                    whole = self._left_out.whole(node, row, partial(self.of_node, partition, run_id))
                     if whole is not row:
                         self._tables.put(table, partition, run_id, whole)
 
-    def _of_node(self, partition: int, run_id: str, node: str) -> NodeRow | None:
+    def of_node(self, partition: int, run_id: str, node: str) -> NodeRow | None:
+        """Return the row of a node, as `get` does; asked some forty times a run, so it knows of no items and checks nothing."""
         table = self._table_of.get(node)
-        return None if table is None else cast("NodeRow | None", self._tables.get(table, partition, run_id))
+        return None if table is None else self._tables.get(table, partition, run_id)  # type: ignore[return-value]
 
     def _plan_of(self, node: str, plan_hash: str | None = None) -> NodePlan:
         """Return the plan of a node or item, as the version of that hash has it."""

@@ -117,7 +117,6 @@ class Processor:
         self._node_of = {node.topic: node.id for node in plan.nodes}
         self._rows = Rows(plan, tables, self._versions)
         self._waiting = Waiting(plan)
-        self._tables_of = {node.id: node.table for node in plan.nodes}
         self._compiled = CompiledItems(workflow)
         self._lowest: dict[tuple[str, str, int], int] = {}
         """Items that have not ended, by node, run and epoch: below them all have. A hint; without it they are looked through."""
@@ -277,7 +276,7 @@ class Processor:
         if run is None or run.source is None:
             self._decide(node, None, entry, partition, moment)  # before the run's start: no row tells it
             return
-        row_of = partial(self._row_of, partition, entry.run_id)
+        row_of = partial(self._rows.of_node, partition, entry.run_id)
         succeeded = _is_of_success(node, entry, row_of)
         if succeeded and not self._waiting.ended(node, row_of):
             return
@@ -288,10 +287,6 @@ class Processor:
             self._note_node(node, partition, entry.run_id, node_agent.decide_ready(compiled, row, moment, ledger))
         else:
             self._decide(node, row, entry, partition, moment)
-
-    def _row_of(self, partition: int, run_id: str, node: str) -> NodeRow | None:
-        # `self._rows` finds items, too; at some twenty questions a run that is 2 % of its decisions.
-        return cast("NodeRow | None", self.tables.get(self._tables_of[node], partition, run_id))
 
     def _on_item(self, entry: NodeRecord, record: Inbound) -> None:
         """Handle a record of an item of a `for_each` node, and its parent's end if that was the last of them."""

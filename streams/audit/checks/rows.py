@@ -200,7 +200,8 @@ def _of_node(evidence: Evidence, node: str, run: RunStory, row: NodeRow) -> Iter
 
 def _stands(evidence: Evidence, source: str, run: RunStory) -> bool:
     """Say whether a row has what another one leaves out: a source's its output, any node's the input."""
-    rows = (_row_of(evidence, node, run) for node in (evidence.layout.nodes if source == "input" else (source,)))
+    keepers = [node for node in evidence.layout.nodes if source in ("input", node)]
+    rows = [_row_of(evidence, node, run) for node in keepers]
     if source != "input":
         return any(row is not None and row.output is not None for row in rows)
     kept = (row.gathered.get("input") for row in rows if row is not None)
