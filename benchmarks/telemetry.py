@@ -1,8 +1,8 @@
 """What telemetry costs: `python -m benchmarks.telemetry [--runs 2000]`; one JSON line.
 
 Runs of the diamond go through the real processor, codec and decisions, and their attempts through the real watch, in memory: no
-Kafka, so that what is compared is not lost in what it waits for. `off`, `metrics`, `traces` and `both` take turns, run by run
-of the measurement; times are CPU time of this process, `ratio` is to `off`. Spans go to an exporter that drops them.
+Kafka, so that what is compared is not lost in what it waits for. `off`, `metrics`, `traces`, `both` and a sampler that keeps a
+tenth of the traces take turns, run by run of the measurement; times are CPU time of this process, `ratio` is to `off`. Spans go to an exporter that drops them.
 
 Off is nothing but checks for None. `checks_share_of_off` is what those of one run take, measured alone, as a share of what the
 run takes.
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
 from benchmarks.engine.diamond import HANDLER_FILE, handler, input_of, workflow
 from schemas.records import NodeRow
@@ -141,17 +142,22 @@ def check_s() -> float:
     return max(0.0, with_it - timeit.timeit("pass", number=number, timer=time.process_time)) / number
 
 
+def _provider(sampler: Sampler) -> TracerProvider:
+    provider = TracerProvider(sampler=sampler, id_generator=GivenIds())
+    provider.add_span_processor(BatchSpanProcessor(Dropped(), max_queue_size=20_000))
+    return provider
+
+
 async def measure(runs: int) -> dict[str, object]:
     """Measure all four."""
     compiled = compiled_diamond()
-    provider = TracerProvider(id_generator=GivenIds(), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(Dropped(), max_queue_size=20_000))
-    tracing, metrics = Tracing(provider), Metrics()
+    tracing, metrics = Tracing(_provider(ParentBased(ALWAYS_ON))), Metrics()
     kinds = {
         "off": None,
         "metrics": Telemetry(metrics=metrics),
         "traces": Telemetry(tracing),
         "both": Telemetry(tracing, metrics),
+        "traces_of_a_tenth": Telemetry(Tracing(_provider(ParentBased(TraceIdRatioBased(0.1))))),
     }
     benches = {name: Bench(compiled, kind and kind.watch(compiled.plan)) for name, kind in kinds.items()}
     found: dict[str, list[float]] = {name: [] for name in benches}
@@ -161,7 +167,6 @@ async def measure(runs: int) -> dict[str, object]:
     for _ in range(ROUNDS):
         for name, bench in benches.items():
             found[name].append(await bench.run(each))
-    provider.shutdown()
     medians = {name: statistics.median(times) for name, times in found.items()}
     off, done = benches["off"], benches["off"]._number  # noqa: SLF001
     checks = (off.sends + 2 * off.rows) / done  # one a record sent; at most two a row: it, and its attempt

@@ -119,7 +119,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--sensitivity-tasks", type=int, default=2_000, help="at fault levels other than 1")
-    parser.add_argument("--rate", type=float, default=40.0, help="tasks per second")
+    parser.add_argument("--rate", type=float, default=20.0, help="tasks per second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--levels", type=_levels, default=[1.0], help="fault rates as a multiple of model.py's")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.quick import quick
 from schemas.records import Position
 from schemas.trace import span_id_of
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Places:
     """The span ids of one run of one workflow."""

@@ -54,6 +54,7 @@ class RunTracing:
         self._tracing = tracing
         self._plan = plan
         self._trace = lru_cache(REMEMBERED)(self._trace_of)
+        self._derived = lru_cache(REMEMBERED)(self._derived_of)
         self._switched: dict[tuple[str, str, int, int], ModelSwitched] = {}
 
     # ---- intake -----------------------------------------------------------------------------------------------------
@@ -71,6 +72,8 @@ class RunTracing:
             at = self._trace(value.traceparent, value.run_id)
         if at is None:
             return sends
+        if self._tracing.drops(at):
+            return tuple(traced(send, str(at)) for send in sends)
         place = self._intake(at, run_id or "", record.position)
         span = self._tracing.start(f"process {record.topic}", place, brought, SpanKind.CONSUMER)
         span.set_attributes(known({**self._of(run_id, None), **self._consumed(record)}))
@@ -105,6 +108,8 @@ class RunTracing:
         run = self._trace(given, run_id)
         if run is None:
             return send
+        if self._tracing.drops(run):
+            return traced(send, str(run))
         return traced(send, str(self._origin(send, kind, run, Places(self._plan.id, run_id), node, epoch, seq)))
 
     def _origin(
@@ -176,12 +181,14 @@ class RunTracing:
 
     def run_changed(self, before: RunRow | None, after: RunRow) -> None:
         """Tell of an epoch that was opened, and of a run that ended."""
+        old = RunRow(after.run_id) if before is None else before
+        if after.source is None or (after.epoch == old.epoch and after.status == old.status):
+            return
         run = self._trace(after.traceparent, after.run_id)
-        if run is None or after.source is None:
+        if run is None or self._tracing.drops(run):
             return
         places = Places(self._plan.id, after.run_id)
         root = self._intake(run, after.run_id, after.source)
-        old = RunRow(after.run_id) if before is None else before
         if after.epoch != old.epoch:
             last = link(run.at(places.run(old.epoch)), "previous epoch")
             span = self._tracing.start(
@@ -215,9 +222,11 @@ class RunTracing:
 
     def node_changed(self, node: NodePlan, before: NodeRow | None, after: NodeRow) -> None:
         """Tell of a node, or an item of one, that ended."""
+        if after.status not in TERMINAL_STATUSES or after.finished_at is None:
+            return
         again = before is not None and before.status in TERMINAL_STATUSES and before.epoch == after.epoch
         run = self._trace(after.traceparent, after.run_id)
-        if again or run is None or after.status not in TERMINAL_STATUSES or after.finished_at is None:
+        if again or run is None or self._tracing.drops(run):
             return
         places = Places(self._plan.id, after.run_id)
         attributes = {**self._of(after.run_id, node.id, after.epoch), **node_attributes(node, after)}
@@ -255,6 +264,10 @@ class RunTracing:
         end = AttemptEnd()
         if run is None:
             yield row, end
+            return
+        if self._tracing.drops(run):
+            with trace.use_span(self._tracing.unrecorded(run)):  # what a handler traces is not kept either
+                yield replace(row, traceparent=str(run)), end
             return
         span = self._attempt_span(node, row, run, now_ms)
         try:
@@ -308,7 +321,7 @@ class RunTracing:
             return run
         return run.at(Places(self._plan.id, run_id).intake(at))
 
-    def _derived(self, run_id: str) -> TraceParent:
+    def _derived_of(self, run_id: str) -> TraceParent:
         found = parse_traceparent(traceparent_of(self._plan.id, run_id))
         assert found is not None  # noqa: S101 - it is made so
         return found

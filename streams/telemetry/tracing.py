@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
@@ -46,6 +46,16 @@ class Tracing:
         self.captures_content = captures_content
         self.tracer = provider.get_tracer(SCOPE)
         self._sampler = provider.sampler
+        # OpenTelemetry has no other way to ask; where it is another sampler every span is put to it.
+        self._obeys_parents = getattr(self._sampler, "_remote_parent_not_sampled", None) is ALWAYS_OFF
+
+    def drops(self, place: TraceParent) -> bool:
+        """Say whether nothing of a trace is kept, so that nothing need be made of it: its first span was not sampled."""
+        return self._obeys_parents and not place.sampled
+
+    def unrecorded(self, place: TraceParent) -> Span:
+        """Return what stands for a span of a trace that is not kept."""
+        return _remote(place)
 
     def start(
         self,

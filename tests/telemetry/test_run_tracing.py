@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, TraceIdRatioBased
 
 from schemas.codec import decode, encode
 from schemas.headers import Headers, header, headers_of
@@ -41,6 +41,7 @@ class World:
         provider = TracerProvider(id_generator=GivenIds(), shutdown_on_exit=False, **sampler)
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracing = RunTracing(Tracing(provider), PLAN)
+        self.tracer = provider.get_tracer("a handler's")
         moment = lambda: Moment(50_000, 0.0, "me")  # noqa: E731
         watch = Watch(self.tracing)
         self.processor = Processor(compile_workflow(PLAN), Tables(), Timers(), moment, lambda _: 0, watch=watch)
@@ -130,6 +131,22 @@ def test_what_the_producer_does_not_sample_is_not_traced() -> None:
     sends = whole_run(world, traceparent=TRACE[:-2] + "00")
     assert world.spans == {}
     assert {header(send.headers, "traceparent")[-2:] for send in sends} == {"00"}  # type: ignore[index]
+
+
+def test_what_a_handler_traces_is_not_kept_where_its_run_is_not() -> None:
+    world = World()
+    row = NodeRow(RUN, "running", seq=1, attempt=1, traceparent=TRACE[:-2] + "00")
+    with world.tracing.attempt(PLAN.node("up"), row, 0) as (seen, end):
+        world.tracer.start_span("the handler's own").end()
+        end.record = succeeded("up")
+    assert world.spans == {}
+    assert seen.traceparent == row.traceparent
+
+
+def test_a_sampler_that_keeps_all_is_asked_all_the_same() -> None:
+    world = World(sampler=ALWAYS_ON)
+    whole_run(world, traceparent=TRACE[:-2] + "00")
+    assert len(world.spans) == 5
 
 
 @pytest.mark.parametrize(("ratio", "spans"), [(0.0, 0), (1.0, 5)])
