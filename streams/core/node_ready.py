@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from schemas.quick import replace
-from schemas.records import ErrorInfo, NodeRow, Skipped
+from schemas.records import ErrorInfo, Gathered, NodeRow, Skipped
 from streams.core.compiled import inputs_of
 from streams.core.lease import key_of
 from streams.core.node_begin import begin
@@ -47,9 +47,15 @@ def _skip(context: Context, row: NodeRow, reason: str, stopped: bool) -> Transit
     return close(context, row, Skipped(row.run_id, node, row.epoch, row.seq, reason, now, stopped))
 
 
+def _succeeded(got: Gathered) -> bool:
+    return got.status == "success" and not got.stopped
+
+
 def _join_refuses(context: Context, row: NodeRow) -> tuple[str | None, bool]:
     """Return why the node's `join` keeps it from running, None if it does not, and whether the run was stopped above it."""
     plan = context.node.plan
+    if all(map(_succeeded, map(row.gathered.__getitem__, plan.dependencies))):
+        return None, False
     ended = [(dependency, row.gathered[dependency]) for dependency in plan.dependencies]
     stopped = [dependency for dependency, got in ended if got.stopped]
     if stopped:

@@ -239,6 +239,8 @@ def _outcome_of(plan: WorkflowPlan, known: NodeOutcome, record: Terminal) -> Nod
 
 def _fitting(row: RunRow, outcome: NodeOutcome, most: int) -> NodeOutcome:
     """Leave an output out of the result that would make it too large to be written; it stays in the node's journal."""
+    if outcome.output is None:
+        return outcome
     size = sum(size_of(known.output) for known in row.nodes.values()) + size_of(outcome.output)
     if size <= most:
         return outcome
@@ -248,11 +250,9 @@ def _fitting(row: RunRow, outcome: NodeOutcome, most: int) -> NodeOutcome:
 
 def _finish_if_done(plans: Plans, row: RunRow, now: int) -> Transition:
     plan = plans.current
-    foreground = plan.foreground
-    done = [row.nodes[node.id] for node in foreground if node.id in row.nodes]
-    ended = len(done) == len(foreground) and all(outcome.status in TERMINAL_STATUSES for outcome in done)
-    if row.source is None or row.status != "running" or not ended:
+    if row.source is None or row.status != "running" or not _has_ended(plan, row):
         return Transition(row=row)
+    done = [row.nodes[node.id] for node in plan.foreground]
     finished_at = max((o.finished_at for o in done if o.finished_at is not None), default=row.started_at or 0)
     row = replace(row, status=status_of(done), finished_at=finished_at)
     finished = Finished(row.run_id, row.epoch, row.status, finished_at)
@@ -262,6 +262,14 @@ def _finish_if_done(plans: Plans, row: RunRow, now: int) -> Transition:
         stop_timers=(deadline_key(row),) if plans.of(row).deadline_ms is not None else (),
     )
     return then(wrote, open_next(plan, row, now)) if row.redrives else wrote
+
+
+def _has_ended(plan: WorkflowPlan, row: RunRow) -> bool:
+    """Say whether every node has ended that the result waits for."""
+    for node in reversed(plan.nodes):  # most often the last one has not
+        if not node.background and row.nodes.get(node.id, _PENDING).status not in TERMINAL_STATUSES:
+            return False
+    return True
 
 
 def _cancel(plan: WorkflowPlan, row: RunRow, now: int, reason: str | None) -> tuple[Send, ...]:
