@@ -14,6 +14,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.errors import AuthenticationFailed, BrokerUnreachable, PenstockError
 
 WITHIN_S = 10.0
+LEAVE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,15 @@ async def _try(inner: Any, host: str, port: int) -> PenstockError | None:
     except (kafka.KafkaError, OSError, TimeoutError, ValueError, AssertionError) as error:
         return _meaning(error, broker, connected=connected)
     finally:
-        connection.close()
+        await _closed(connection)
     return None
+
+
+async def _closed(connection: AIOKafkaConnection) -> None:
+    """Close a connection and wait until it is: TLS takes leave of the other side first, and the loop may end with the error told."""
+    closing = connection.close()
+    if connection._protocol is not None:  # noqa: SLF001 - else there was nothing to close, and `closing` never comes
+        await asyncio.wait([closing], timeout=LEAVE_S)
 
 
 def _arguments(inner: Any) -> dict[str, Any]:

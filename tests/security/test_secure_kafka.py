@@ -97,6 +97,16 @@ def by_certificate(port: int, mutual: Mutual) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+async def _connections_closed() -> AsyncIterator[None]:
+    """Wait until what a test opened is closed: aiokafka does not wait for the end of a refused connection, and with TLS that takes an answer."""
+    yield
+    open_files = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+    async with asyncio.timeout(30):
+        while len(open_files) > 1:  # noqa: ASYNC110 - no event tells; the loop's own stays
+            await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def settings(secured: devkafka.Broker, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of the user `penstock`."""
