@@ -13,6 +13,7 @@ from streams.engine.engine import Engine
 from streams.errors import ProviderConfigError, RegistryError
 from streams.nodes import build
 from streams.nodes.resources import Resources
+from streams.providers.openai_chat import import_client
 from topology.plan import NodePlan, WorkflowPlan
 
 
@@ -54,7 +55,8 @@ def engine_of(
 
     versions = Versions(plan, compile_version)
     watch = None if resources.telemetry is None else resources.telemetry.watch(plan)
-    return Engine(versions.current, nodes, config, versions, build_node, watch)
+    calls = any(node.llm is not None and node.id not in others for node in plan.nodes)
+    return Engine(versions.current, nodes, config, versions, build_node, watch, import_client if calls else None)
 
 
 def prices_of(plan: WorkflowPlan, resources: Resources, strict: bool = False) -> Prices:

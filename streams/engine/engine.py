@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -100,8 +100,10 @@ class Engine:
         versions: Versions | None = None,
         build: Build | None = None,
         watch: Watch | None = None,
+        imports: Callable[[], None] | None = None,
     ) -> None:
         self.workflow = workflow
+        self._imports = imports
         self._own = workflow.plan
         self._versions = versions or Versions(workflow.plan, lambda _, __: workflow)
         self._build_node = build or (lambda plan: nodes[plan.id])
@@ -154,6 +156,16 @@ class Engine:
             TopicMismatch, BrokerUnreachable: as `run` does.
             SchemaBreaks, RegistryError, RegistryUnreachable: what the schema registry says, where there is one.
         """
+        if self._imports is None:
+            return await self._prepare()
+        # While Kafka answers: at the first call every run would wait for it.
+        importing = asyncio.create_task(asyncio.to_thread(self._imports))
+        try:
+            return await self._prepare()
+        finally:
+            await importing
+
+    async def _prepare(self) -> int:
         wire = self.config.wire
         all_there = await demand_worker(self._own, self.config)
         if wire is not None:

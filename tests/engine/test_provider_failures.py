@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -212,6 +213,38 @@ def test_a_budget_in_dollars_without_a_price_is_refused(tmp_path: Path) -> None:
     resources = Resources(ProviderRegistry([config]))
     with pytest.raises(ProviderConfigError, match=r"budget.max_cost_usd cannot be kept: the price of model 'm'"):
         engine_of(plan, resources, EngineConfig("127.0.0.1:1"))
+
+
+async def test_the_first_call_waits_for_no_import(tmp_path: Path, bootstrap: str) -> None:
+    """A second or two in which the loop would do nothing else: a worker that is ready has imported what its calls need."""
+    workflow(tmp_path)
+    (tmp_path / "prepare.py").write_text(PREPARE)
+    command = [sys.executable, str(tmp_path / "prepare.py"), str(tmp_path / "w.yaml"), bootstrap]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert json.loads(out) == {"before": [], "after": ["genai_prices", "openai"]}
+
+
+PREPARE = """
+import asyncio, json, sys
+from pydantic import SecretStr
+from streams.bootstrap import engine_of
+from streams.engine.config import EngineConfig
+from streams.nodes import Resources
+from streams.providers import ProviderConfig, ProviderRegistry
+from topology.load import load_workflow
+
+def imported():
+    return sorted({"openai", "genai_prices"} & set(sys.modules))
+
+async def main(file, bootstrap):
+    before = imported()
+    resources = Resources(ProviderRegistry([ProviderConfig("default", SecretStr("none"), "http://127.0.0.1:1/v1")]))
+    await engine_of(load_workflow(file, partitions=2).plan, resources, EngineConfig(bootstrap)).prepare()
+    print(json.dumps({"before": before, "after": imported()}))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
 async def test_a_daily_budget_ends_the_day(
