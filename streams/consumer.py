@@ -1,4 +1,4 @@
-"""The consumer that all of ours are: aiokafka's, quick to say where partitions begin and end.
+"""The consumer that all of ours are: aiokafka's, quick to say where partitions begin and end, and to fetch from many.
 
 aiokafka asks about topics that it has not met one by one, 100 ms apart, and on the connection on which the broker holds
 a fetch back until something comes. A worker's start and a takeover ask ten times, a command two or three times.
@@ -13,7 +13,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import ConnectionGroup
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
+
+from streams.fetch_session import FetchSessions
 
 
 class _Apart(IntEnum):
@@ -23,11 +26,15 @@ class _Apart(IntEnum):
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """A consumer whose questions about offsets wait for nothing else."""
+    """A consumer whose questions about offsets wait for nothing else.
+
+    That of a group fetches in sessions; one without reads few topics, and not for long: a broker remembers some thousand sessions.
+    """
 
     def __init__(self, *topics: str, **settings: Any) -> None:
         super().__init__(*topics, **settings)
-        self._client.send = partial(_send, self._client.send)
+        sessions = FetchSessions() if settings.get("group_id") is not None else None
+        self._client.send = partial(_send, self._client.send, sessions)
 
     async def beginning_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return what aiokafka's does."""
@@ -54,6 +61,15 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
 
 
 async def _send(
-    send: Callable[..., Any], node_id: int, request: Any, *, group: IntEnum = ConnectionGroup.DEFAULT
+    send: Callable[..., Any],
+    sessions: FetchSessions | None,
+    node_id: int,
+    request: Any,
+    *,
+    group: IntEnum = ConnectionGroup.DEFAULT,
 ) -> Any:
-    return await send(node_id, request, group=_Apart.OFFSETS if isinstance(request, OffsetRequest) else group)
+    if isinstance(request, OffsetRequest):
+        return await send(node_id, request, group=_Apart.OFFSETS)
+    if sessions is not None and isinstance(request, FetchRequest):
+        return await sessions.fetch(send, node_id, request, group=group)
+    return await send(node_id, request, group=group)
