@@ -1,7 +1,7 @@
 """Fetch sessions (KIP-227): the broker remembers which partitions a consumer reads and from where, and is told what changed.
 
-aiokafka names every partition in each fetch and is answered about each: with 12 topics of 4 partitions half a millisecond a fetch,
-with the 64 nodes and 32 partitions of a large workflow more than 20. The rules are those of the Java client's `FetchSessionHandler`.
+aiokafka names every partition in each fetch and is answered about each: what that takes grows with nodes times partitions (ADR 34).
+The rules are those of the Java client's `FetchSessionHandler`.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class FetchSession:
     def answered(self, error: int, session: int) -> bool:
         """Take note of an answer; False if the broker has no such session: the same fetch is to be asked again, as a whole."""
         if error in LOST:
-            self._id = 0 if error == FetchSessionIdNotFound.errno else self._id
             self._epoch = 0
+            if error == FetchSessionIdNotFound.errno:
+                self._id = 0
             return False
         if error or session == 0:  # the broker's memory is full, or it has ended the session
             self._id = self._epoch = 0

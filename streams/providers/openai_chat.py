@@ -205,7 +205,7 @@ class ChatProvider:
         return cap(redact(cap(text, RAW_CHARS * 4), self._secrets), RAW_CHARS)
 
     async def _post(self, request: ChatRequest, body: dict[str, Any]) -> _Body:
-        """Make the call by the client's own `post`: `create` walks every argument against its type definitions, a tenth of a call's CPU."""
+        """Make the call by the client's own `post`: `create` walks every argument against its type definitions."""
         import httpx2
 
         sent = {"model": self._model(request), **body}
