@@ -200,6 +200,7 @@ def both(inputs, context):
 
 def send_answer(cli: Cli, workflow: str, run_id: str, content: bytes) -> None:
     """Answer an external node as any program may: with a claim, since the broker would not take the answer itself."""
+    (cli.folder / "claims").mkdir(exist_ok=True)  # else the worker makes it with the first output it stores
     (cli.folder / "claims" / "answer").write_bytes(content)
     claim = claim_of(f"file://{cli.folder}/claims/answer", len(content), hashlib.sha256(content).hexdigest())
     said = {"type": "result", "run_id": run_id, "node": "asked", "epoch": 0, "attempt": 1, "output": claim}

@@ -18,7 +18,7 @@ from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.engine.restore import take
 from streams.errors import EngineFailure, PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
-from tests.kafka_tools import engine_for, publish, read_all, read_until, results, running, unique, until_no_lag
+from tests.kafka_tools import engine_for, lag, publish, read_all, read_until, results, running, unique, until_no_lag
 from tests.plans import CHAIN, DIAMOND, plan_of
 from topology.naming import consumer_group
 
@@ -37,6 +37,18 @@ class Counting:
         self.runs[(node_input.node, node_input.run_id)] += 1
         self.begun.set()
         await asyncio.sleep(self._seconds)
+        return Done({"node": node_input.node})
+
+
+class Held:
+    """A node whose first execution waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def execute(self, node_input: NodeInput) -> Outcome:
+        self.begun.set()
+        await self.go_on.wait()
         return Done({"node": node_input.node})
 
 
@@ -123,6 +135,31 @@ async def test_what_ran_in_a_worker_that_died_is_run_again_by_the_next(bootstrap
     assert len(nodes["a"].calls) == 1  # type: ignore[attr-defined]
     assert after.runs == {("b", "r"): 1}
     assert result["nodes"]["b"]["attempts"] == 1
+
+
+async def test_a_worker_that_drains_reads_what_its_last_attempts_said_and_launches_nothing(bootstrap: str) -> None:
+    plan = plan_of(CHAIN, unique("drains"))
+    first, nodes = Held(), {"b": Counting(), "c": answers({})}
+    engine = engine_for(plan, {"a": first, **nodes}, bootstrap)
+    async with running(engine) as work:
+        await publish(bootstrap, plan.topic("input"), [{}], ["r"])
+        await first.begun.wait()
+        engine.stop()
+        first.go_on.set()
+        await work
+    assert await lag(bootstrap, consumer_group(plan.id)) == {}
+    assert not nodes["b"].runs
+    row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
+    assert isinstance(row, NodeRow)
+    assert (row.status, row.incarnation, row.attempt) == ("running", None, 1)
+
+    async with running(engine_for(plan, {"a": first, **nodes}, bootstrap)):
+        result = (await results(bootstrap, plan, 1))["r"][0]
+    assert {node: seen["attempts"] for node, seen in result["nodes"].items()} == {"a": 1, "b": 1, "c": 1}
+    assert nodes["b"].runs == {("b", "r"): 1}
+    row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
+    assert (row.status, row.launch) == ("success", 0), "a launch that was never made is not charged"
+    assert await lag(bootstrap, consumer_group(plan.id)) == {}
 
 
 async def test_a_zombies_late_row_is_overwritten(bootstrap: str) -> None:
