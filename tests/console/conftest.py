@@ -63,6 +63,12 @@ class Console:
         assert line, process.communicate()[1]
         return cls(cli, process, json.loads(line)["url"].rstrip("/"))
 
+    def until_whole(self) -> Console:
+        """Return it once its read model is made: until then it says 503, after some seconds each time."""
+        while self.http.get("/v1/runs").status_code == 503:
+            pass  # the test's timeout is the limit
+        return self
+
     def get(self, path: str, **query: Any) -> Any:
         """Return what a question is answered."""
         answer = self.http.get(path, params=query or None)  # an empty one would take the path's own away
@@ -118,7 +124,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, bootstrap: str) -> Iterator[t
         try:
             workflow, file = write_workflow(folder, GATED)
             cli.worker(file)
-            running = Console.start(cli)
+            running = Console.start(cli).until_whole()
             yield running, workflow
             running.close()
         finally:

@@ -39,7 +39,7 @@ def test_from_another_origin(console: Console, method: str, path: str, sent: dic
 
 def test_the_page_logs_in_and_out(console: Console) -> None:
     own = {"Origin": console.url}
-    with httpx2.Client(base_url=console.url) as page:
+    with httpx2.Client(base_url=console.url, timeout=60) as page:
         assert page.get("/v1/session").json() == {"authenticated": False, "public_read": False}
         assert page.post("/v1/session", json={"token": "wrong"}).status_code == 401
         assert page.post("/v1/session", json={"token": TOKEN}, headers={"Origin": "http://evil"}).status_code == 403

@@ -56,6 +56,5 @@ def connect() -> sqlite3.Connection:
     path = Path(os.environ.get("DOCUMENT_INTAKE_DB", DEFAULT_PATH))
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=20)
-    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(CREATE)
     return connection
