@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.core.inbound import Inbound
 from streams.engine.committed import committed_of
 from streams.errors import PositionLost
 
@@ -48,7 +49,11 @@ class Positions:
         """The next offset to read of every assigned place."""
         return self._next
 
-    async def check(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
+    def next_at(self, place: TopicPartition) -> int | None:
+        """Return the next offset of a place, None if it is not assigned."""
+        return self._next.get(place)
+
+    async def check(self, batch: Mapping[TopicPartition, Sequence[Inbound]]) -> None:
         """Raise `PositionLost` if records before a batch were deleted before anybody read them."""
         for place, records in batch.items():
             expected = self._next.get(place, 0)
