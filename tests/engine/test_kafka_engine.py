@@ -18,7 +18,18 @@ from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.engine.restore import take
 from streams.errors import EngineFailure, PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
-from tests.kafka_tools import engine_for, lag, publish, read_all, read_until, results, running, unique, until_no_lag
+from tests.kafka_tools import (
+    Held,
+    engine_for,
+    lag,
+    publish,
+    read_all,
+    read_until,
+    results,
+    running,
+    unique,
+    until_no_lag,
+)
 from tests.plans import CHAIN, DIAMOND, plan_of
 from topology.naming import consumer_group
 
@@ -37,18 +48,6 @@ class Counting:
         self.runs[(node_input.node, node_input.run_id)] += 1
         self.begun.set()
         await asyncio.sleep(self._seconds)
-        return Done({"node": node_input.node})
-
-
-class Held:
-    """A node whose first execution waits until it may go on."""
-
-    def __init__(self) -> None:
-        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
-
-    async def execute(self, node_input: NodeInput) -> Outcome:
-        self.begun.set()
-        await self.go_on.wait()
         return Done({"node": node_input.node})
 
 
