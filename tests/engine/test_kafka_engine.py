@@ -157,6 +157,7 @@ async def test_a_worker_that_drains_reads_what_its_last_attempts_said_and_launch
     assert {node: seen["attempts"] for node, seen in result["nodes"].items()} == {"a": 1, "b": 1, "c": 1}
     assert nodes["b"].runs == {("b", "r"): 1}
     row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
+    assert isinstance(row, NodeRow)
     assert (row.status, row.launch) == ("success", 0), "a launch that was never made is not charged"
     assert await lag(bootstrap, consumer_group(plan.id)) == {}
 
