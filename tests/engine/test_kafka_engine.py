@@ -138,8 +138,9 @@ async def test_what_ran_in_a_worker_that_died_is_run_again_by_the_next(bootstrap
 
 async def test_a_worker_that_drains_reads_what_its_last_attempts_said_and_launches_nothing(bootstrap: str) -> None:
     plan = plan_of(CHAIN, unique("drains"))
-    first, nodes = Held(), {"b": Counting(), "c": answers({})}
-    engine = engine_for(plan, {"a": first, **nodes}, bootstrap)
+    first, second = Held(), Counting()
+    nodes = {"a": first, "b": second, "c": answers({})}
+    engine = engine_for(plan, nodes, bootstrap)
     async with running(engine) as work:
         await publish(bootstrap, plan.topic("input"), [{}], ["r"])
         await first.begun.wait()
@@ -147,15 +148,15 @@ async def test_a_worker_that_drains_reads_what_its_last_attempts_said_and_launch
         first.go_on.set()
         await work
     assert await lag(bootstrap, consumer_group(plan.id)) == {}
-    assert not nodes["b"].runs
+    assert not second.runs
     row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
     assert isinstance(row, NodeRow)
     assert (row.status, row.incarnation, row.attempt) == ("running", None, 1)
 
-    async with running(engine_for(plan, {"a": first, **nodes}, bootstrap)):
+    async with running(engine_for(plan, nodes, bootstrap)):
         result = (await results(bootstrap, plan, 1))["r"][0]
     assert {node: seen["attempts"] for node, seen in result["nodes"].items()} == {"a": 1, "b": 1, "c": 1}
-    assert nodes["b"].runs == {("b", "r"): 1}
+    assert second.runs == {("b", "r"): 1}
     row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
     assert isinstance(row, NodeRow)
     assert (row.status, row.launch) == ("success", 0), "a launch that was never made is not charged"
