@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from schemas.records import Row, RunRow
@@ -31,11 +31,9 @@ from streams.engine.clients import client_id_of, new_incarnation, producer_of, r
 from streams.engine.config import EngineConfig
 from streams.engine.days import Days
 from streams.engine.executor import Executor
-from streams.engine.inflow import Batch, Inflow
 from streams.engine.kafka_log import KafkaLog
 from streams.engine.launcher import Launcher
 from streams.engine.log import Log, Outgoing
-from streams.engine.loopback import Loopback
 from streams.engine.membership import Membership
 from streams.engine.offsets import Offsets
 from streams.engine.partitions import partition_of
@@ -63,7 +61,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 IDLE_MS = 100
-"""How long a turn, and a fetch, waits when nothing is due; a record that arrives ends it at once."""
+"""How long a fetch waits when nothing is due; a record that arrives ends it at once."""
 
 STUCK_S = 30.0
 """A turn that takes longer waits for something that does not come."""
@@ -82,6 +80,8 @@ FEW = 64
 
 BREATH = 32
 """Records handled without a break: a millisecond or two."""
+
+Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
 
 def now_ms() -> int:
@@ -224,6 +224,7 @@ class Engine:
         kafka_log: Log = KafkaLog(producer, self.config.delivery_timeout_ms)
         if self.config.wire is not None:
             kafka_log = WireLog(kafka_log, self.config.wire)
+        self._log = kafka_log
         self._executor = Executor({node.id: slots_of(node) for node in plan.nodes})
         stack.push_async_callback(self._executor.close)
         self._tables, self._timers = Tables(), Timers()
@@ -240,12 +241,6 @@ class Engine:
             self._watch,
             refuses_plain=self.config.sealing is not None and self.config.sealing.require,
         )
-        self._positions = Positions(
-            self._consumer, consumer_group(plan.id), self._run_topic, self.config.resume_from_ms
-        )
-        self._log = Loopback(kafka_log, self._processor.topics, self._positions.next_at, now_ms)
-        self._inflow = Inflow(self._consumer, self._positions, self._log, IDLE_MS, self.config.max_poll_records)
-        stack.push_async_callback(self._inflow.drop)
         nodes = VersionNodes(self._own, self._nodes, self._versions, self._build_node)
         address = self._processor.address
         self._launcher = Launcher(
@@ -253,7 +248,7 @@ class Engine:
             nodes,
             self._executor,
             self._tables,
-            self._log,
+            kafka_log,
             address,
             now_ms,
             self.incarnation,
@@ -264,11 +259,12 @@ class Engine:
         self._offsets = Offsets(self._consumer, self.config.commit_interval_ms, now_ms)
         self._membership = Membership(self._batch, self._on_revoke)
         self._results = WrittenResults(self._output_topic)
+        self._positions = Positions(
+            self._consumer, consumer_group(plan.id), self._run_topic, self.config.resume_from_ms
+        )
         self._repair = Repair(self._reader, self._changelogs, self._tables)
         restorer = Restorer(self._reader, kafka_log, self._changelogs, self.incarnation)
-        self._takeover = Takeover(
-            self._consumer, self._membership, restorer, self._changelogs, self._tables, self._inflow.reached
-        )
+        self._takeover = Takeover(self._consumer, self._membership, restorer, self._changelogs, self._tables)
         self._takeover.topics = self._co_partitioned - {self._output_topic}
         self._consumer.subscribe([*self._processor.topics, self._output_topic], listener=self._membership)
         if self._watch is not None and self._watch.metrics is not None:
@@ -319,14 +315,18 @@ class Engine:
 
     async def _turn(self) -> None:
         if self._membership.pending:
-            await self._inflow.drop()
             await self._take_over()
             self._awake_at = time.monotonic()
-        await self._inflow.wait(self._wait_ms())
+        generation = self._membership.generation
+        batch: Batch = await self._consumer.getmany(
+            timeout_ms=self._wait_ms(), max_records=self.config.max_poll_records
+        )
         async with self._batch:
-            # Else a takeover follows, which has it fetched again: of the new assignment, perhaps, whose tables are not there yet.
-            if not self._membership.pending and not self._stalled():
-                await self._handle(self._inflow.take(but=self._run_topic if self._paused else None))
+            current = generation == self._membership.generation and not self._membership.pending
+            if current and not self._stalled():
+                await self._handle(batch)
+            else:
+                self._give_back(batch)
             await self._offsets.commit_if_due()
             await self._sweep()
         await self._resume()
@@ -361,7 +361,7 @@ class Engine:
         handled = 0
         for records in lane.values():
             for record in records:
-                self._processor.handle(record)
+                self._processor.handle(_inbound(record))
                 handled += 1
                 if handled % BREATH == 0:
                     await asyncio.sleep(0)
@@ -412,6 +412,16 @@ class Engine:
         log.warning("joining the group anew", reason=why, workflow=self.workflow.plan.id)
         self._membership.lose()
         self._join_anew()
+
+    def _give_back(self, batch: Batch) -> None:
+        """Fetch a batch again that a rebalance overtook: of the new assignment, perhaps, whose tables are not restored yet.
+
+        What stands before it was applied, so its first offset is right for a batch of the assignment before, too. Without
+        the seek its records are lost: the position is behind them.
+        """
+        for place, records in batch.items():
+            if place in self._consumer.assignment():
+                self._consumer.seek(place, records[0].offset)
 
     def _note_results(self, sends: Sequence[Outgoing], offsets: Sequence[int]) -> None:
         """Move the committed position of the output topic along: the rows that know these results are durable."""
@@ -610,7 +620,7 @@ def lanes_of(batch: Batch) -> list[Batch]:
     """Part a batch by partition, which is also the order in which its parts are applied: between partitions there is none to keep."""
     if sum(map(len, batch.values())) <= FEW:
         return [batch]
-    lanes: defaultdict[int, dict[TopicPartition, Sequence[Inbound]]] = defaultdict(dict)
+    lanes: defaultdict[int, dict[TopicPartition, Sequence[ConsumerRecord]]] = defaultdict(dict)
     for place, records in batch.items():
         lanes[place.partition % LANES][place] = records
     return list(lanes.values())
@@ -619,3 +629,15 @@ def lanes_of(batch: Batch) -> list[Batch]:
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
+
+
+def _inbound(record: ConsumerRecord) -> Inbound:
+    return Inbound(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from streams.core.inbound import Inbound
 from streams.engine.committed import committed_of
 from streams.errors import PositionLost
 
@@ -49,11 +48,7 @@ class Positions:
         """The next offset to read of every assigned place."""
         return self._next
 
-    def next_at(self, place: TopicPartition) -> int | None:
-        """Return the next offset of a place, None if it is not assigned."""
-        return self._next.get(place)
-
-    async def check(self, batch: Mapping[TopicPartition, Sequence[Inbound]]) -> None:
+    async def check(self, batch: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> None:
         """Raise `PositionLost` if records before a batch were deleted before anybody read them."""
         for place, records in batch.items():
             expected = self._next.get(place, 0)

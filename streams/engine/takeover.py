@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,14 +25,12 @@ class Takeover:
         restorer: Restorer,
         changelogs: OwnedChangelogs,
         tables: Tables,
-        reached: Callable[[TopicPartition], Awaitable[int]],
     ) -> None:
         self._consumer = consumer
         self._membership = membership
         self._restorer = restorer
         self._changelogs = changelogs
         self._tables = tables
-        self._reached = reached
         self._behind: dict[int, dict[TopicPartition, int]] = {}
         self.topics: frozenset[str] = frozenset()
         """The co-partitioned topics it reads."""
@@ -62,7 +60,7 @@ class Takeover:
     async def is_behind(self) -> bool:
         """Say whether anything that stands in the topics now was not read yet."""
         ends = await self._ends()
-        return any([await self._reached(place) < end for place, end in ends.items()])
+        return any([await self._consumer.position(place) < end for place, end in ends.items()])
 
     async def run(self) -> set[int]:
         """Take over what is assigned now and return the partitions that were restored; a rebalance makes it pending again."""
@@ -93,7 +91,7 @@ class Takeover:
         done = set()
         for partition, ends in list(self._behind.items()):
             for place, end in list(ends.items()):
-                if await self._reached(place) >= end:
+                if await self._consumer.position(place) >= end:
                     del ends[place]
             if not ends:
                 del self._behind[partition]
