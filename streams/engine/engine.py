@@ -78,6 +78,9 @@ LANES = 2
 FEW = 64
 """So few records are not worth parting."""
 
+READ_ON_S = 5.0
+"""How long a worker that is stopped goes on reading once nothing is in flight: at rest a moment is enough."""
+
 BREATH = 32
 """Records handled without a break: a millisecond or two."""
 
@@ -593,15 +596,19 @@ class Engine:
             await self._offsets.commit()
 
     async def _read_on(self) -> None:
-        """Go on with runs that are here, launching nothing, until nothing is in flight and nothing unread.
+        """Go on with runs that are here, launching nothing, until nothing is in flight; then read what came of it.
 
-        So a worker that is stopped at rest leaves its workflow drained. Interrupted at any point it is a crash: safe.
+        So a worker that is stopped at rest leaves its workflow drained; one with much unread leaves it to the next. Interrupted
+        at any point it is a crash: safe.
         """
         places, topics = self._membership.assigned, self._takeover.topics
         try:
             self._consumer.pause(*(place for place in places if place.topic not in topics))
-            while not self._membership.pending and (len(self._executor) or await self._takeover.is_behind()):
+            while not self._membership.pending and len(self._executor):
                 self._raise_failure()
+                await self._turn()
+            last = time.monotonic() + READ_ON_S
+            while not self._membership.pending and time.monotonic() < last and await self._takeover.is_behind():
                 await self._turn()
         except (IllegalStateError, KafkaError) as error:
             log.info("not read to the end", reason=repr(error))  # a rebalance in the middle, or no broker
