@@ -12,7 +12,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.consumer import Consumer
 from streams.core.compiled import compile_workflow
-from streams.core.outcome import Done, NodeInput, Outcome
 from streams.engine.attempt import Node
 from streams.engine.clients import connected_admin
 from streams.engine.config import EngineConfig
@@ -21,19 +20,6 @@ from topology.naming import plans_topic, provider_states_topic
 from topology.plan import WorkflowPlan
 
 PATIENCE_S = 40
-
-
-class Held:
-    """A node whose attempts last until they may go on."""
-
-    def __init__(self) -> None:
-        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
-
-    async def execute(self, node_input: NodeInput) -> Outcome:
-        """Wait, then succeed."""
-        self.begun.set()
-        await self.go_on.wait()
-        return Done({"node": node_input.node})
 
 
 def unique(name: str) -> str:

@@ -17,12 +17,12 @@ from streams.core.ledger import Ledger
 class Moment:
     """Clock, chance and identity, as arguments: `now` in epoch ms, `jitter` in [0, 1), `incarnation` of this process.
 
-    A process that launches nothing any more has none: what is decided to run is then the next owner's. `offset` is that of the record that is decided on.
+    `offset` is that of the record that is decided on.
     """
 
     now: int
     jitter: float
-    incarnation: str | None
+    incarnation: str
     offset: int = 0
 
 

@@ -78,9 +78,6 @@ LANES = 2
 FEW = 64
 """So few records are not worth parting."""
 
-READ_ON_S = 5.0
-"""How long a worker that is stopped goes on reading once nothing is in flight: at rest a moment is enough."""
-
 BREATH = 32
 """Records handled without a break: a millisecond or two."""
 
@@ -311,8 +308,7 @@ class Engine:
         self._consumer._coordinator.request_rejoin()  # noqa: SLF001
 
     def _moment(self) -> Moment:
-        # While it drains, what is decided is nobody's: the next owner launches it, without a charge.
-        return Moment(now_ms(), random.random(), None if self._stopping.is_set() else self.incarnation)
+        return Moment(now_ms(), random.random(), self.incarnation)
 
     # ---- one turn ---------------------------------------------------------------------------------------------------
 
@@ -519,7 +515,7 @@ class Engine:
 
     async def _relaunch(self, partitions: Iterable[int]) -> None:
         """Launch again what nobody works on, once the rows say that this worker does."""
-        if self._membership.pending or self._stopping.is_set():
+        if self._membership.pending:
             return
         orphans = self._launcher.orphans(partitions, self._assignor.live)
         if not orphans:
@@ -586,32 +582,10 @@ class Engine:
         self._assignor.draining = True
         if len(self._assignor.live) > 1:
             await self._hand_over()
-        try:
-            async with asyncio.timeout(self.config.drain_timeout_s):
-                await self._read_on()
-                await self._executor.idle.wait()
-        except TimeoutError:
+        if not await self._executor.drain(self.config.drain_timeout_s):
             log.warning("attempts in flight at the end of the drain are made again", attempts=len(self._executor))
         async with self._batch:
             await self._offsets.commit()
-
-    async def _read_on(self) -> None:
-        """Go on with runs that are here, launching nothing, until nothing is in flight; then read what came of it.
-
-        So a worker that is stopped at rest leaves its workflow drained; one with much unread leaves it to the next. Interrupted
-        at any point it is a crash: safe.
-        """
-        places, topics = self._membership.assigned, self._takeover.topics
-        try:
-            self._consumer.pause(*(place for place in places if place.topic not in topics))
-            while not self._membership.pending and len(self._executor):
-                self._raise_failure()
-                await self._turn()
-            last = time.monotonic() + READ_ON_S
-            while not self._membership.pending and time.monotonic() < last and await self._takeover.is_behind():
-                await self._turn()
-        except (IllegalStateError, KafkaError) as error:
-            log.info("not read to the end", reason=repr(error))  # a rebalance in the middle, or no broker
 
     async def _hand_over(self) -> None:
         self._membership.changed.clear()

@@ -35,7 +35,6 @@ class Executor:
         self._by_run: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
         self._closing = False
         self.idle = asyncio.Event()
-        """Set while nothing is in flight."""
         self.idle.set()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -67,6 +66,15 @@ class Executor:
         for _, key in waiting:
             self._cancel(key)
         return waiting
+
+    async def drain(self, seconds: float) -> bool:
+        """Wait until nothing is in flight; False if that took longer than `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def close(self) -> None:
         """Cancel everything and wait for it to end."""

@@ -108,7 +108,7 @@ class Launcher:
 
     def _launch(self, node: str, partition: int, row: NodeRow) -> None:
         key = (node, row.run_id, row.epoch, row.seq)
-        if row.status == "running" and row.incarnation is not None and key not in self._ended:
+        if row.status == "running" and key not in self._ended:
             seen = self._rows.seen(node, partition, row)
             self._executor.launch(key, partition, partial(self._attempt, key, partition, seen))
 

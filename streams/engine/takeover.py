@@ -57,11 +57,6 @@ class Takeover:
         """Return the partitions that still read what was there at the takeover."""
         return sorted(self._behind)
 
-    async def is_behind(self) -> bool:
-        """Say whether anything that stands in the topics now was not read yet."""
-        ends = await self._ends()
-        return any([await self._consumer.position(place) < end for place, end in ends.items()])
-
     async def run(self) -> set[int]:
         """Take over what is assigned now and return the partitions that were restored; a rebalance makes it pending again."""
         self.restoring = True
@@ -112,10 +107,7 @@ class Takeover:
             self._tables.drop(partition)
             self._changelogs.disown(partition)
 
-    async def _ends(self) -> dict[TopicPartition, int]:
-        places = [place for place in self._membership.assigned if place.topic in self.topics]
-        return await self._consumer.end_offsets(places) if places else {}
-
     async def _note_ends(self, mine: set[int]) -> None:
-        ends = await self._ends()
+        places = [place for place in self._membership.assigned if place.topic in self.topics]
+        ends = await self._consumer.end_offsets(places) if places else {}
         self._behind = {p: {place: end for place, end in ends.items() if place.partition == p} for p in mine}

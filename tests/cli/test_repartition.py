@@ -41,7 +41,9 @@ def item(inputs, context):
 """
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(cli: Cli, workflow: str, process: subprocess.Popen[str]) -> None:
+    """End a worker once it has read all there is: it is told to stop at the last result, and what it wrote with that may be unread."""
+    assert_clean(cli, workflow)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 0
@@ -67,7 +69,7 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
     (letter,) = cli("dead-letter", "list", workflow, "--json").json
     edit = ("--edit", '{"add": {"n": 50}}', "--yes", "--json")
     assert cli("dead-letter", "redrive", workflow, *edit).code == 0
-    _end(worker)
+    _end(cli, workflow, worker)
 
     before = {topic: _records(cli, f"{workflow}.{topic}") for topic in ("run", "add", "output", "twice-it.effects")}
     shown = cli("runs", "show", letter["run_id"], "--json").object
@@ -99,7 +101,7 @@ def test_more_partitions_and_fewer(cli: Cli, tmp_path: Path) -> None:
     assert replayed.code == 0, replayed.err
     epochs = cli("runs", "show", letter["run_id"], "--json").object
     assert (epochs["status"], epochs["epoch"] > shown["epoch"]) == ("success", True)
-    _end(worker)
+    _end(cli, workflow, worker)
 
     fewer = cli("repartition", workflow, "--partitions", "3", "--yes", timeout=120)
     assert fewer.code == 0, fewer.err

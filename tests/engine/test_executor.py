@@ -170,14 +170,16 @@ async def test_an_attempt_that_ends_as_cancelled_though_nobody_cancelled_it_is_a
     assert executor.failure.done()
 
 
-async def test_idle_is_when_nothing_is_in_flight(executor: Executor, jobs: Jobs) -> None:
-    assert executor.idle.is_set()
+async def test_drain_waits_for_all_and_says_if_it_could_not(executor: Executor, jobs: Jobs) -> None:
+    assert await executor.drain(0)
     executor.launch(key("a"), 0, jobs.work("a"))
-    assert not executor.idle.is_set()
     await turns()
-    assert not executor.idle.is_set()
+    assert not await executor.drain(0)
+    waiting = asyncio.create_task(executor.drain(30))
+    await turns()
+    assert not waiting.done()
     jobs.open("a")
-    await executor.idle.wait()
+    assert await waiting
 
 
 async def test_close_cancels_what_is_left(jobs: Jobs) -> None:

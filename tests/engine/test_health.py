@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from penstock.devkafka import ports
+from streams.core.outcome import Done, NodeInput, Outcome
 from streams.engine.health import Health
 from streams.telemetry.http import serve
-from tests.kafka_tools import Held, engine_for, publish, unique
+from tests.kafka_tools import engine_for, publish, unique
 from tests.plans import plan_of
 
 STALE_S = 1.0
@@ -98,6 +99,18 @@ async def test_a_blocked_loop_is_not_live(health: Health, port: int) -> None:
     beating.cancel()
 
 
+class Held:
+    """A node whose attempts last until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def execute(self, node_input: NodeInput) -> Outcome:
+        self.begun.set()
+        await self.go.wait()
+        return Done({})
+
+
 @pytest.mark.kafka
 @pytest.mark.timeout(120)
 async def test_an_engine_from_its_start_to_its_drain(health: Health, port: int, bootstrap: str) -> None:
@@ -124,6 +137,6 @@ async def test_an_engine_from_its_start_to_its_drain(health: Health, port: int, 
     engine.stop()
     assert await told() == (503, {"ready": False, "reasons": [f"workflow {plan.id!r}: draining"]})
     assert (await told("/livez"))[0] == 200
-    node.go_on.set()
+    node.go.set()
     await work
     beating.cancel()

@@ -18,18 +18,7 @@ from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
 from streams.engine.restore import take
 from streams.errors import EngineFailure, PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
-from tests.kafka_tools import (
-    Held,
-    engine_for,
-    lag,
-    publish,
-    read_all,
-    read_until,
-    results,
-    running,
-    unique,
-    until_no_lag,
-)
+from tests.kafka_tools import engine_for, publish, read_all, read_until, results, running, unique, until_no_lag
 from tests.plans import CHAIN, DIAMOND, plan_of
 from topology.naming import consumer_group
 
@@ -134,33 +123,6 @@ async def test_what_ran_in_a_worker_that_died_is_run_again_by_the_next(bootstrap
     assert len(nodes["a"].calls) == 1  # type: ignore[attr-defined]
     assert after.runs == {("b", "r"): 1}
     assert result["nodes"]["b"]["attempts"] == 1
-
-
-async def test_a_worker_that_drains_reads_what_its_last_attempts_said_and_launches_nothing(bootstrap: str) -> None:
-    plan = plan_of(CHAIN, unique("drains"))
-    first, second = Held(), Counting()
-    nodes = {"a": first, "b": second, "c": answers({})}
-    engine = engine_for(plan, nodes, bootstrap)
-    async with running(engine) as work:
-        await publish(bootstrap, plan.topic("input"), [{}], ["r"])
-        await first.begun.wait()
-        engine.stop()
-        first.go_on.set()
-        await work
-    assert await lag(bootstrap, consumer_group(plan.id)) == {}
-    assert not second.runs
-    row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
-    assert isinstance(row, NodeRow)
-    assert (row.status, row.incarnation, row.attempt) == ("running", None, 1)
-
-    async with running(engine_for(plan, nodes, bootstrap)):
-        result = (await results(bootstrap, plan, 1))["r"][0]
-    assert {node: seen["attempts"] for node, seen in result["nodes"].items()} == {"a": 1, "b": 1, "c": 1}
-    assert second.runs == {("b", "r"): 1}
-    row = decode(_last(await read_all(bootstrap, f"penstock.{plan.id}-b-changelog")) or b"")
-    assert isinstance(row, NodeRow)
-    assert (row.status, row.launch) == ("success", 0), "a launch that was never made is not charged"
-    assert await lag(bootstrap, consumer_group(plan.id)) == {}
 
 
 async def test_a_zombies_late_row_is_overwritten(bootstrap: str) -> None:

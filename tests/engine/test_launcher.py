@@ -110,12 +110,6 @@ async def test_a_launch_goes_by_the_row_as_it_is_now(world: World) -> None:
     assert len(world.executor) == 0
 
 
-async def test_a_row_of_nobody_is_left_to_the_next_owner(world: World) -> None:
-    world.row(replace(RUNNING, incarnation=None))
-    world.launcher.launch({("n", 0, RUN): "n"}, lambda partition: True)
-    assert len(world.executor) == 0
-
-
 @pytest.mark.parametrize(
     ("incarnation", "again"), [("dead", True), ("me", True), (None, True), ("other", False)], ids=str
 )

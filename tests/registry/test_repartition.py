@@ -12,8 +12,9 @@ from tests.registry.conftest import PREFIX, PlainConsumer, RegistryCli
 pytestmark = pytest.mark.kafka
 
 
-def ended(worker: subprocess.Popen[str]) -> None:
-    """End a worker; it leaves its workflow drained, as a move needs it."""
+def ended(cli: RegistryCli, name: str, worker: subprocess.Popen[str]) -> None:
+    """End a worker once it has read all there is: a workflow is moved when it is drained. (`run` ends at the result.)"""
+    cli.assert_clean(name)
     worker.terminate()
     worker.communicate(timeout=60)
 
@@ -24,7 +25,7 @@ def test_results_in_avro_stay_avro(cli: RegistryCli, workflow: tuple[str, Path])
     worker = cli.worker(file)
     assert cli("publish", name, "--input", '{"n": 1}').code == 0
     assert cli("consume", name, "--max", "1", "--timeout", "40").code == 0
-    ended(worker)
+    ended(cli, name, worker)
     before = {topic: sorted(cli.values(f"{PREFIX}{name}.{topic}")) for topic in ("input", "run", "add", "output")}
     moved = cli("repartition", file, "--partitions", "6", "--yes", "--json")
     assert moved.code == 0, moved.err
@@ -67,7 +68,7 @@ def test_what_is_encrypted_and_claimed_is_read_after_a_move(cli: RegistryCli, wo
     first = cli("consume", name, "--max", "2", "--timeout", "40", "--json").json
     ids = {result["status"]: result["run_id"] for result in first}
     good, bad = ids["success"], ids["failed"]
-    ended(worker)
+    ended(cli, name, worker)
 
     moved = cli("repartition", file, "--partitions", "3", "--yes", "--json")
     assert moved.code == 0, moved.err
