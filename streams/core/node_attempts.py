@@ -92,9 +92,14 @@ def relaunch(context: Context, row: NodeRow) -> Transition:
 
 
 def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transition:
-    """Try again after a while, go on with the next model, or fail."""
+    """Try again after a while, go on with the next model, or fail. A launch since is charged: its worker may be gone."""
     if row.status != "running" or record.seq != row.seq:
         return NOTHING  # a repeat of an attempt that was already answered
+    overtaken = Transition() if record.launch == row.launch else Transition(sends=lost(context, row))
+    return then(overtaken, _after_failure(context, row, record))
+
+
+def _after_failure(context: Context, row: NodeRow, record: AttemptFailed) -> Transition:
     error, moment = record.error, context.moment
     row = replace(
         row,

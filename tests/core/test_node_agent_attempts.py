@@ -8,10 +8,12 @@ import pytest
 
 from schemas.records import (
     TERMINAL,
+    CallLost,
     ErrorInfo,
     Failed,
     Gathered,
     Json,
+    LedgerRow,
     NodeRow,
     NodeStatus,
     RetryScheduled,
@@ -20,6 +22,7 @@ from schemas.records import (
     Terminal,
 )
 from streams.core.dead_letter import node_dead_letter
+from streams.core.ledger import Cost, Ledger, launch_key
 from streams.core.node_agent import decide
 from streams.core.transition import NOTHING, Moment, Transition, send
 from tests.core.examples import (
@@ -39,7 +42,7 @@ from tests.core.examples import (
     started,
     succeeded,
 )
-from topology.plan import RetryPolicy
+from topology.plan import Budget, RetryPolicy
 
 NODE = root()
 RUNNING = NodeRow(
@@ -64,6 +67,23 @@ NON_TERMINAL = {
     "closing": CLOSING,
 }
 RECORDS = [succeeded(seq=9, attempt=2), failed(seq=9), skipped(), cancelled()]
+
+
+def test_a_failure_of_a_launch_that_another_followed_charges_that_one() -> None:
+    """A worker was cut off, its successor launched again and died, then the first one's failure came: nobody would tell of the second."""
+    budget, key = Budget(1_000, None), launch_key("n", 0, 1, 1)
+    ledger = Ledger(RUN, "2026-11-28", budget, None, LedgerRow(RUN, 1_000, None)).reserve(key, Cost(90, 0.9))
+    assert isinstance(ledger, Ledger)
+    row = replace(RUNNING, launch=1, incarnation="dead")
+    found = decide(NODE, row, attempt_failed(), MOMENT, ledger)
+    assert found.row is not None
+    assert found.row.status == "waiting"
+    assert [type(one.value) for one in found.sends] == [CallLost, RetryScheduled]
+    assert found.sends[0].value == CallLost(RUN, "n", 0, 1, 1, Spent(90, 0, 0.9), NOW)
+    own = decide(NODE, row, replace(attempt_failed(), launch=1), MOMENT, ledger)
+    assert [type(one.value) for one in own.sends] == [RetryScheduled]
+    assert own.ledger is not None
+    assert own.ledger.run.reserved == {}
 
 
 def retry(seq: int, due_at: int) -> RetryScheduled:
