@@ -95,8 +95,8 @@ def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transiti
     """Try again after a while, go on with the next model, or fail. A launch since is charged: its worker may be gone."""
     if row.status != "running" or record.seq != row.seq:
         return NOTHING  # a repeat of an attempt that was already answered
-    overtaken = Transition() if record.launch == row.launch else Transition(sends=lost(context, row))
-    return then(overtaken, _after_failure(context, row, record))
+    found = _after_failure(context, row, record)
+    return found if record.launch == row.launch else then(Transition(sends=lost(context, row)), found)
 
 
 def _after_failure(context: Context, row: NodeRow, record: AttemptFailed) -> Transition:

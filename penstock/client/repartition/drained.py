@@ -27,14 +27,8 @@ async def require_drained(admin: AIOKafkaAdminClient, reader: AIOKafkaConsumer, 
         raise NotDrained(_said(layout.workflow, [f"{len(members)} live worker(s) ({_some(members)})"]))
     behind = await unread(admin, reader, layout)
     if behind:
-        raise NotDrained(
-            _said(
-                layout.workflow,
-                [
-                    f"records that no worker has read yet ({_some(behind)}; a worker that is started reads them until it is ready)"
-                ],
-            )
-        )
+        hint = "a worker that is started reads them until it is ready"
+        raise NotDrained(_said(layout.workflow, [f"records that no worker has read yet ({_some(behind)}; {hint})"]))
     flying = await in_flight(reader, layout)
     if flying:
         hint = f"see `penstock runs list --workflow {layout.workflow} --status running`"
