@@ -56,28 +56,30 @@ class Console:
 
     @classmethod
     def start(cls, cli: Cli, *args: str) -> Console:
-        """Start one; return when it listens."""
+        """Start one; return when it listens and its read model is made."""
         process = cli.start("console", "--port", "0", "--json", *args)
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.communicate()[1]
-        return cls(cli, process, json.loads(line)["url"].rstrip("/"))
+        running = cls(cli, process, json.loads(line)["url"].rstrip("/"))
+        running.get("/v1/runs")
+        return running
 
-    def until_whole(self) -> Console:
-        """Return it once its read model is made: until then it says 503, after some seconds each time."""
-        while self.http.get("/v1/runs").status_code == 503:
+    def _ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
+        """Ask again while it says 503, as it does after some seconds each time until its read model is made."""
+        while (answer := self.http.request(method, path, **request)).status_code == 503:
             pass  # the test's timeout is the limit
-        return self
+        return answer
 
     def get(self, path: str, **query: Any) -> Any:
         """Return what a question is answered."""
-        answer = self.http.get(path, params=query or None)  # an empty one would take the path's own away
+        answer = self._ask("GET", path, params=query or None)  # an empty one would take the path's own away
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, body: Any, status: int, **headers: str) -> Any:
         """Ask for a change; return the answer."""
-        answer = self.http.post(path, json=body, headers=headers)
+        answer = self._ask("POST", path, json=body, headers=headers)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
 
@@ -124,7 +126,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, bootstrap: str) -> Iterator[t
         try:
             workflow, file = write_workflow(folder, GATED)
             cli.worker(file)
-            running = Console.start(cli).until_whole()
+            running = Console.start(cli)
             yield running, workflow
             running.close()
         finally:
