@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry import context, trace
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from schemas.codec import loads
 from schemas.records import AttemptDeferred, AttemptFailed, Json, ModelSwitched, NodeRow, Record, Succeeded
 from streams.telemetry import semconv
-from streams.telemetry.tracing import fail, known
+from streams.telemetry.tracing import fail, tell
 from topology.plan import NodePlan
 
 SCHEMA_FAULTS = frozenset({"schema", "malformed_output"})
@@ -22,6 +23,30 @@ class AttemptEnd:
     """Where the launcher puts the record that says how an attempt ended."""
 
     record: Record | bytes | None = None
+
+
+class AttemptTrace:
+    """Goes round an attempt: its span is the current one inside, and told of the end."""
+
+    def __init__(self, span: Span, node: NodePlan, row: NodeRow) -> None:
+        self._span = span
+        self._node = node
+        self._inside = row, AttemptEnd()
+
+    def __enter__(self) -> tuple[NodeRow, AttemptEnd]:
+        """Begin; return the row as the work is to see it, and where its end is put."""
+        self._token = context.attach(trace.set_span_in_context(self._span))
+        return self._inside
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End."""
+        context.detach(self._token)
+        if kind is not None:
+            fail(self._span, "cancelled")
+        record = self._inside[1].record
+        if self._span.is_recording() and isinstance(record, Succeeded | AttemptFailed | AttemptDeferred):
+            describe_end(self._span, self._node, record)
+        self._span.end()
 
 
 def told_of_start(span: Span, row: NodeRow, switch: ModelSwitched | None) -> None:
@@ -38,23 +63,22 @@ def told_of_start(span: Span, row: NodeRow, switch: ModelSwitched | None) -> Non
 def describe_end(span: Span, node: NodePlan, record: Succeeded | AttemptFailed | AttemptDeferred) -> None:
     """Say on a span how its attempt ended."""
     if isinstance(record, AttemptDeferred):
-        span.set_attributes(known({semconv.OUTCOME: "deferred", semconv.MODEL: record.model}))
+        tell(span, {semconv.OUTCOME: "deferred", semconv.MODEL: record.model})
         event = semconv.EVENT_BREAKER if record.reason == "breaker_open" else semconv.EVENT_RATE_LIMIT
         span.add_event(event, {"reason": record.reason, "until_ms": record.due_at})
         return
     failed = isinstance(record, AttemptFailed)
-    span.set_attributes(
-        known(
-            {
-                semconv.OUTCOME: "failed" if failed else "success",
-                semconv.MODEL: record.model,
-                semconv.INPUT_TOKENS: record.spent.prompt_tokens,
-                semconv.OUTPUT_TOKENS: record.spent.completion_tokens,
-                semconv.COST: record.spent.cost_usd,
-                semconv.SCHEMA_VALID: _verdict(node, record),
-                **_said(node, record.output),
-            }
-        )
+    tell(
+        span,
+        {
+            semconv.OUTCOME: "failed" if failed else "success",
+            semconv.MODEL: record.model,
+            semconv.INPUT_TOKENS: record.spent.prompt_tokens,
+            semconv.OUTPUT_TOKENS: record.spent.completion_tokens,
+            semconv.COST: record.spent.cost_usd,
+            semconv.SCHEMA_VALID: _verdict(node, record),
+            **_said(node, record.output),
+        },
     )
     if isinstance(record, AttemptFailed):
         fail(span, record.error.kind)

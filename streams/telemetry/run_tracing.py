@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
-from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind
 
 from schemas import headers as names
@@ -15,8 +13,6 @@ from schemas.ids import traceparent_of
 from schemas.quick import replace
 from schemas.records import (
     TERMINAL_STATUSES,
-    AttemptDeferred,
-    AttemptFailed,
     Decided,
     EpochOpened,
     Finished,
@@ -27,15 +23,14 @@ from schemas.records import (
     RunRow,
     Spent,
     Started,
-    Succeeded,
 )
 from schemas.trace import TraceParent, parse_traceparent
 from streams.core.inbound import Inbound
 from streams.core.transition import Send, traced
 from streams.telemetry import semconv
-from streams.telemetry.attempt_spans import AttemptEnd, describe_end, node_attributes, told_of_start
+from streams.telemetry.attempt_spans import AttemptEnd, AttemptTrace, node_attributes, told_of_start
 from streams.telemetry.places import Places
-from streams.telemetry.tracing import NS_PER_MS, Tracing, fail, known, link, place_of
+from streams.telemetry.tracing import NS_PER_MS, Tracing, fail, link, place_of
 from topology.items import base_of, index_of
 from topology.naming import consumer_group
 from topology.plan import NodePlan, WorkflowPlan
@@ -75,8 +70,8 @@ class RunTracing:
         if self._tracing.drops(at):
             return tuple(traced(send, str(at)) for send in sends)
         place = self._intake(at, run_id or "", record.position)
-        span = self._tracing.start(f"process {record.topic}", place, brought, SpanKind.CONSUMER)
-        span.set_attributes(known({**self._of(run_id, None), **self._consumed(record)}))
+        said = {**self._of(run_id, None), **self._consumed(record)}
+        span = self._tracing.start(f"process {record.topic}", place, brought, SpanKind.CONSUMER, said)
         if run_id is None:  # what follows is a dead letter
             fail(span, header(sends[0].headers, f"{names.ERROR}kind") or "refused")
         span.end()
@@ -141,24 +136,23 @@ class RunTracing:
         node, epoch = value.node, value.epoch
         place = run.at(places.sent("decision", node, epoch, value.seq))
         asked = link(run.at(places.sent("review", node, epoch, value.seq)), "request")
-        span = self._tracing.start(f"decide {base_of(node)}", place, run.at(places.node(node, epoch)), links=[asked])
-        span.set_attributes(known({**self._of(value.run_id, node, epoch), semconv.DECISION: value.decision}))
-        span.end()
+        said = {**self._of(value.run_id, node, epoch), semconv.DECISION: value.decision}
+        above = run.at(places.node(node, epoch))
+        self._tracing.start(f"decide {base_of(node)}", place, above, attributes=said, links=[asked]).end()
         return place
 
     def _send_span(
         self, name: str, place: TraceParent, parent: TraceParent, send: Send, node: str | None = None
     ) -> TraceParent:
-        span = self._tracing.start(name, place, parent, SpanKind.PRODUCER)
         said = {
+            **self._of((send.key or b"").decode(errors="replace"), node),
             semconv.MESSAGING_SYSTEM: semconv.KAFKA,
             semconv.MESSAGING_DESTINATION: send.topic,
             semconv.MESSAGING_MESSAGE_ID: header(send.headers, names.CE_ID),
             semconv.MESSAGING_OPERATION: "send",
             semconv.MESSAGING_OPERATION_TYPE: "send",
         }
-        span.set_attributes(known({**self._of((send.key or b"").decode(errors="replace"), node), **said}))
-        span.end()
+        self._tracing.start(name, place, parent, SpanKind.PRODUCER, said).end()
         return place
 
     def _named(self, send: Send) -> tuple[str, str, int, int] | None:
@@ -191,11 +185,8 @@ class RunTracing:
         root = self._intake(run, after.run_id, after.source)
         if after.epoch != old.epoch:
             last = link(run.at(places.run(old.epoch)), "previous epoch")
-            span = self._tracing.start(
-                f"open epoch {self._plan.id}", run.at(places.opening(after.epoch)), root, links=[last]
-            )
-            span.set_attributes(known(self._of(after.run_id, None, after.epoch)))
-            span.end()
+            place, said = run.at(places.opening(after.epoch)), self._of(after.run_id, None, after.epoch)
+            self._tracing.start(f"open epoch {self._plan.id}", place, root, attributes=said, links=[last]).end()
         ended = after.status != "running" and (old.status == "running" or old.epoch != after.epoch)
         if ended and after.finished_at is not None:
             parent = run.at(places.opening(after.epoch)) if after.epoch else root
@@ -257,29 +248,15 @@ class RunTracing:
 
     # ---- attempts ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def attempt(self, node: NodePlan, row: NodeRow, now_ms: int) -> Iterator[tuple[NodeRow, AttemptEnd]]:
-        """Make what happens inside part of the attempt's span; yield the row as its work is to see it, and how it ends."""
+    def attempt(self, node: NodePlan, row: NodeRow, now_ms: int) -> AbstractContextManager[tuple[NodeRow, AttemptEnd]]:
+        """Make what happens inside part of the attempt's span; enter to the row as its work is to see it, and how it ends."""
         run = self._trace(row.traceparent, row.run_id)
-        end = AttemptEnd()
         if run is None:
-            yield row, end
-            return
-        if self._tracing.drops(run):
-            with trace.use_span(self._tracing.unrecorded(run)):  # what a handler traces is not kept either
-                yield replace(row, traceparent=str(run)), end
-            return
+            return nullcontext((row, AttemptEnd()))
+        if self._tracing.drops(run):  # what a handler traces is not kept either
+            return AttemptTrace(self._tracing.unrecorded(run), node, replace(row, traceparent=str(run)))
         span = self._attempt_span(node, row, run, now_ms)
-        try:
-            with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-                yield replace(row, traceparent=str(place_of(span))), end
-        except BaseException:
-            fail(span, "cancelled")
-            raise
-        finally:
-            if isinstance(end.record, Succeeded | AttemptFailed | AttemptDeferred):
-                describe_end(span, node, end.record)
-            span.end()
+        return AttemptTrace(span, node, replace(row, traceparent=str(place_of(span))))
 
     def _attempt_span(self, node: NodePlan, row: NodeRow, run: TraceParent, now_ms: int) -> Span:
         places = Places(self._plan.id, row.run_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from schemas.records import NodeRow, RunRow
@@ -44,22 +44,33 @@ class Watch:
         if self.metrics is not None:
             self.metrics.node_changed(node, before, after)
 
-    @contextmanager
-    def attempt(self, node: NodePlan, row: NodeRow, clock: Callable[[], int]) -> Iterator[tuple[NodeRow, AttemptEnd]]:
-        """Go round an attempt; yield the row as its work is to see it, and where its end is put."""
-        now, end = clock(), AttemptEnd()
-        if self.metrics is not None:
-            self.metrics.attempt_began(node, row, now)
-        try:
-            with ExitStack() as stack:
-                if self.tracing is not None:
-                    row, end = stack.enter_context(self.tracing.attempt(node, row, now))
-                yield row, end
-        finally:
-            if self.metrics is not None:
-                self.metrics.attempt_ended(node, end.record)
+    def attempt(
+        self, node: NodePlan, row: NodeRow, clock: Callable[[], int]
+    ) -> AbstractContextManager[tuple[NodeRow, AttemptEnd]]:
+        """Go round an attempt; enter to the row as its work is to see it, and where its end is put."""
+        now = clock()
+        traced = nullcontext((row, AttemptEnd())) if self.tracing is None else self.tracing.attempt(node, row, now)
+        return traced if self.metrics is None else _measured(self.metrics, traced, node, row, now)
 
     def restored(self, seconds: float) -> None:
         """Tell how long a takeover took."""
         if self.metrics is not None:
             self.metrics.restored(seconds)
+
+
+@contextmanager
+def _measured(
+    metrics: RunMetrics,
+    inside: AbstractContextManager[tuple[NodeRow, AttemptEnd]],
+    node: NodePlan,
+    row: NodeRow,
+    now_ms: int,
+) -> Iterator[tuple[NodeRow, AttemptEnd]]:
+    metrics.attempt_began(node, row, now_ms)
+    record = None
+    try:
+        with inside as (seen, end):
+            yield seen, end
+            record = end.record
+    finally:
+        metrics.attempt_ended(node, record)

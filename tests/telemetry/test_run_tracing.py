@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -190,6 +192,77 @@ def test_an_items_span_hangs_on_its_nodes() -> None:
     world.tracing.node_changed(plan_of_item(node, 3), None, row)
     item = world.spans["node up"]
     assert (parent_of(item), item.attributes["penstock.item.index"]) == (parent, 3)  # type: ignore[index]
+
+
+def told(world: World) -> dict[str, Any]:
+    """Return what the spans of a run say, but for when they ended."""
+    whole_run(world, traceparent=TRACE)
+    row = NodeRow(RUN, "running", seq=2, attempt=2, launched_at=10, traceparent=TRACE, launch=1)
+    with world.tracing.attempt(PLAN.node("up"), row, 35) as (_, end):
+        end.record = succeeded("up")
+    return {
+        name: (
+            span.context,
+            span.parent,
+            span.kind,
+            span.status.status_code,
+            dict(span.attributes or {}),
+            [(link.context, dict(link.attributes or {})) for link in span.links],
+            span.resource,
+            span.instrumentation_scope,
+        )
+        for name, span in world.spans.items()
+    }
+
+
+def test_a_plain_span_says_what_the_sdks_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = told(World())
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1000")  # limits are the SDK's to keep
+    assert plain == told(World())
+
+
+def test_limits_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "1")
+    assert len(told(World())["attempt up"][5]) == 1
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3")
+    assert told(World())["process wf.input"][4]["messaging.system"] == "kaf"
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")
+    assert {len(span[4]) for span in told(World()).values()} == {2}
+
+
+def test_what_a_handler_adds_to_its_attempts_span_is_kept() -> None:
+    world = World()
+    row = NodeRow(RUN, "running", seq=1, attempt=1, traceparent=TRACE)
+    with world.tracing.attempt(PLAN.node("up"), row, 0) as (_, end):
+        current = trace.get_current_span()
+        assert current.is_recording()
+        current.set_attribute("mine", [1, 2])
+        current.set_attributes({"ours": "too"})
+        current.add_event("seen", {"n": 1})
+        current.record_exception(ValueError("odd"))
+        current.add_link(current.get_span_context(), {"to": "itself"})
+        current.update_name("attempt of mine")
+        world.tracer.start_span("the handler's own").end()
+        end.record = succeeded("up")
+    assert not current.is_recording()
+    attempt, own = world.spans["attempt of mine"], world.spans["the handler's own"]
+    said = dict(attempt.attributes or {})
+    assert (said["mine"], said["ours"], said["penstock.node.id"]) == ((1, 2), "too", "up")
+    assert said["penstock.outcome"] == "success"
+    assert [event.name for event in attempt.events] == ["seen", "exception"]
+    assert [dict(link.attributes or {}) for link in attempt.links] == [{"to": "itself"}]
+    assert parent_of(own) == id_of(attempt)
+    assert len(world.exporter.get_finished_spans()) == 2
+
+
+def test_two_threads_of_a_handler_have_one_span() -> None:
+    world = World()
+    with world.tracing.attempt(PLAN.node("up"), NodeRow(RUN, "running", seq=1, traceparent=TRACE), 0):
+        current = trace.get_current_span()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda n: current.set_attribute(f"n{n}", n), range(50)))
+    (span,) = world.exporter.get_finished_spans()
+    assert {f"n{n}" for n in range(50)} <= set(span.attributes or {})
 
 
 def test_an_attempts_work_sees_its_span() -> None:
