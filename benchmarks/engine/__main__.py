@@ -1,4 +1,4 @@
-"""How fast the engine is: `python -m benchmarks.engine [--runs 10000] [--short]`; one JSON line.
+"""How fast the engine is: `python -m benchmarks.engine [--runs 10000] [--short | --traces]`; one JSON line.
 
 A diamond of four function nodes (1 kB in, 500 B out of each) with a budget, on an embedded Kafka of its own. Workers are
 `penstock worker` processes. The floor is plain aiokafka moving as many records and bytes, in the same minutes.
@@ -12,6 +12,7 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ CONSUMED = 7
 """Records of topics that a diamond's agents read per run: the input, Started, Finished, and an end for each of four nodes."""
 
 
-async def main(runs: int, short: bool) -> dict[str, Any]:
+async def main(runs: int, what: Callable[[Stage, int], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
     """Set the stage and measure one thing after the other."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
         stage = Stage(Path(folder), "", {})
         try:
             await asyncio.to_thread(stage.start_broker)
-            return await _short(stage, runs) if short else await _whole(stage, runs)
+            return await what(stage, runs)
         finally:
             await asyncio.to_thread(stage.close)
 
@@ -38,9 +39,18 @@ async def _short(stage: Stage, runs: int) -> dict[str, Any]:
     return _compared(stage, {"saturated_0ms": fast}, runs)
 
 
+async def _traces(stage: Stage, runs: int) -> dict[str, Any]:
+    return {
+        "saturated_0ms": await scenarios.saturated(stage, "diamond-0", 0.0, runs, 1_000),
+        "traced_0ms": await scenarios.traced(stage, "diamond-traced", runs, 1_000),
+        "saturated_0ms_again": await scenarios.saturated(stage, "diamond-0-again", 0.0, runs, 1_000),
+    }
+
+
 async def _whole(stage: Stage, runs: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "saturated_0ms": await scenarios.saturated(stage, "diamond-0", 0.0, runs, 1_000),
+        "traced_0ms": await scenarios.traced(stage, "diamond-traced", runs, 1_000),
         "saturated_0ms_2_workers": await scenarios.saturated(stage, "diamond-0-2", 0.0, runs, 2_000, workers=2),
         "saturated_100ms": await scenarios.saturated(stage, "diamond-100", 0.1, runs, 1_000),
         "alone_0ms": await scenarios.alone(stage, "diamond-alone", max(20, runs // 25)),
@@ -65,6 +75,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--short", action="store_true", help="one worker at 0 ms and the floor, nothing else")
+    parser.add_argument("--traces", action="store_true", help="one worker at 0 ms without traces, with, and without")
     asked = parser.parse_args()
+    scenario = _traces if asked.traces else _short if asked.short else _whole
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    sys.stdout.write(json.dumps(asyncio.run(main(asked.runs, asked.short))) + "\n")
+    sys.stdout.write(json.dumps(asyncio.run(main(asked.runs, scenario))) + "\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -94,14 +94,14 @@ def _usual(span: ReadableSpan) -> bytes:
         _named(span.name, span.kind),
         _TIMES.pack(7 << 3 | I64, span.start_time or 0, 8 << 3 | I64, span.end_time or 0),
     )
-    parts += [_attribute(9, key, value) for key, value in (span.attributes or {}).items()]
+    parts += _attributes(9, span.attributes or {})
     parts += [_field(13, _link(link)) for link in span.links]
     parts.append(_REST[above is not None and above.is_remote])
     return b"".join(parts)
 
 
 def _link(link: Link) -> bytes:
-    attributes = [_attribute(4, key, value) for key, value in (link.attributes or {}).items()]
+    attributes = _attributes(4, link.attributes or {})
     return b"".join((_ids(link.context), *attributes, _flags(6, link.context.is_remote)))
 
 
@@ -114,10 +114,11 @@ def _named(name: str, kind: SpanKind) -> bytes:
     return _field(5, name.encode()) + bytes((6 << 3 | VARINT, kind.value + 1))
 
 
-def _attribute(number: int, key: str, value: Any) -> bytes:
-    if type(value) is str and len(value) > LONG:
-        return _made(number, key, value)
-    return _remembered(number, key, value)
+def _attributes(number: int, attributes: Mapping[str, Any]) -> list[bytes]:
+    return [
+        (_made if type(value) is str and len(value) > LONG else _remembered)(number, key, value)
+        for key, value in attributes.items()
+    ]
 
 
 def _made(number: int, key: str, value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import cast
 
 from opentelemetry import trace
@@ -19,6 +20,7 @@ from streams.telemetry import semconv
 from streams.telemetry.plain_span import SCOPE, PlainSpan
 
 NS_PER_MS = 1_000_000
+REMEMBERED = 4_096
 MOST_ATTRIBUTES = 32
 """More than any span of ours has."""
 
@@ -154,7 +156,12 @@ def place_of(span: Span) -> TraceParent:
 
 def _context(place: TraceParent, is_remote: bool = True) -> SpanContext:
     flags = SAMPLED if place.sampled else NOT_SAMPLED
-    return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote, flags)
+    return SpanContext(_number(place.trace_id), int(place.span_id, 16), is_remote, flags)
+
+
+@lru_cache(REMEMBERED)
+def _number(trace_id: str) -> int:
+    return int(trace_id, 16)
 
 
 def _remote(place: TraceParent) -> Span:
