@@ -19,7 +19,7 @@ from streams.engine.engine import Engine
 from topology.naming import plans_topic, provider_states_topic
 from topology.plan import WorkflowPlan
 
-PATIENCE_S = 40
+PATIENCE_S = 90
 
 
 def unique(name: str) -> str:

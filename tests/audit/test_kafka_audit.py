@@ -28,7 +28,7 @@ from tests.plans import DIAMOND, plan_of
 from topology.naming import changelog_topic, journal_topic
 from topology.plan import RetryPolicy, WorkflowPlan
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 
 async def until_quiet(bootstrap: str, workflow: str) -> None:

@@ -20,13 +20,13 @@ async def server() -> AsyncIterator[ProviderServer]:
 
 @pytest.fixture
 async def client(server: ProviderServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(api_key="k", base_url=server.base_url, max_retries=0, timeout=5) as made:
+    async with AsyncOpenAI(api_key="k", base_url=server.base_url, max_retries=0, timeout=30) as made:
         yield made
 
 
 @pytest.fixture
 async def http(server: ProviderServer) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=server.root_url, timeout=5) as made:
+    async with httpx2.AsyncClient(base_url=server.root_url, timeout=30) as made:
         yield made
 
 

@@ -20,9 +20,9 @@ def test_it_says_where_it_listens_and_stops_when_told(tmp_path: Path) -> None:
         try:
             assert running.stdout is not None
             listening = json.loads(running.stdout.readline())
-            reply = httpx2.post(listening["base_url"] + "/chat/completions", json=chat("hi"), timeout=5)
+            reply = httpx2.post(listening["base_url"] + "/chat/completions", json=chat("hi"), timeout=30)
             assert reply.json()["choices"][0]["message"]["content"] == '{"label":"x"}'
-            assert httpx2.get(listening["admin_url"] + "/config", timeout=5).json()["seed"] == 3
+            assert httpx2.get(listening["admin_url"] + "/config", timeout=30).json()["seed"] == 3
         finally:
             running.terminate()
         assert running.wait(10) == 0

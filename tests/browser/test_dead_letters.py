@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Open
 from tests.browser.desk import Desk
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 def test_a_dead_letter_is_edited_and_redriven(desk: Desk, open_page: Open, keep: Callable[[Page, str], None]) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.conftest import Open
 from tests.browser.desk import TOKEN, Desk
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 SCRIPT = "<script>document.title='taken'</script>"
 

@@ -19,7 +19,7 @@ from tests.cli.conftest import Cli, assert_clean, write_workflow
 from tests.kafka_tools import read_until
 from topology.limits import KAFKA_DEFAULT
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.kafka
 
 SIX = """workflow:
   id: {id}

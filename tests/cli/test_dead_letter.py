@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import Answer, Cli, write_workflow
 from tests.kafka_tools import publish, read_all, read_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 SIX = """workflow:
   id: {id}

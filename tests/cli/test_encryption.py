@@ -16,7 +16,7 @@ from penstock import devkafka
 from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 from tests.console.conftest import TOKEN, Console
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240), pytest.mark.usefixtures("leaves_no_topics")]
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("leaves_no_topics")]
 
 WORKFLOW = """workflow:
   id: {id}

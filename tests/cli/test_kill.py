@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Cli, write_workflow
 from tests.kafka_tools import read_all, read_until, until_no_lag
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 NODES = """
 import asyncio, json, os

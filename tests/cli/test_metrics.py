@@ -29,7 +29,7 @@ def handle(inputs, context):
         raise ValueError("bad")
     return {}
 """
-PATIENCE_S = 40
+PATIENCE_S = 90
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

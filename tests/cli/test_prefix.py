@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from tests.cli.conftest import Cli, write_workflow
 from tests.kafka_tools import until_no_lag
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 
 async def _on_broker(bootstrap: str, workflow: str) -> tuple[list[str], list[str]]:

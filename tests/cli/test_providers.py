@@ -152,7 +152,6 @@ async def test_a_worker_that_was_killed_long_ago_is_not_shown(cli: Cli, bootstra
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(120)
 async def test_a_breaker_that_opens_in_a_worker_is_seen_here_until_that_worker_ends(
     cli: Cli, server: ProviderServer, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from streams.engine.partitions import partition_of
 from tests.cli.conftest import Cli, assert_clean, write_workflow
 from tests.kafka_tools import read_all
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.kafka
 
 ONCE = """workflow:
   id: {id}

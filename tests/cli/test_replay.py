@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Cli, assert_clean, start_provider, write_workflow
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.kafka
 
 RUNS = 200
 THREE = """workflow:

@@ -14,7 +14,7 @@ from schemas.records import Decided, Record
 from tests.cli.conftest import Answer, Cli, write_workflow
 from tests.kafka_tools import publish, read_all, read_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 GATED = """workflow:
   id: {id}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.conftest import Cli
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 RESULT_KEYS = {
     "run_id",

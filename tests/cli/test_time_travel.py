@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Cli, assert_clean, write_workflow
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 def now() -> str:

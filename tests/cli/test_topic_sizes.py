@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from streams.engine.drift import configs
 from tests.cli.conftest import Cli
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 async def _configs(bootstrap: str, *topics: str) -> dict[str, dict[str, str]]:

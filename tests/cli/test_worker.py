@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import WAITING, Answer, Cli, write_workflow
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.kafka
 
 
 def _until(cli: Cli, *args: str, code: int = 0) -> Answer:

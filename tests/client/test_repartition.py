@@ -99,7 +99,6 @@ def _told(records: list[ConsumerRecord]) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(200)
 async def test_a_crash_at_any_step_loses_nothing(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drained, "MEMBERS_GONE_WITHIN_S", 0.1)
     plan, config = plan_of(PAIR, unique("moved")), EngineConfig(bootstrap)

@@ -18,7 +18,7 @@ from tests.cli.conftest import Cli, write_workflow
 
 T = TypeVar("T")
 TOKEN = "a-token-for-tests"
-PATIENCE_S = 40
+PATIENCE_S = 90
 
 GATED = """workflow:
   id: {id}

@@ -19,7 +19,6 @@ WITH_COMMANDS = [page for page in pages() if any(any(block.commands()) for block
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
 def test_a_pages_commands_run(page: Path, request: pytest.FixtureRequest) -> None:
     own = "<!-- own kafka -->" in page.read_text(encoding="utf-8")

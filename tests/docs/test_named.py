@@ -126,7 +126,6 @@ def test_what_sentences_name_is_run() -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(240)
 def test_in_short(own_kafka: Shell) -> None:
     for command, printed in SHORT.values():
         own_kafka.run(Command(command, "", (printed,), 0))

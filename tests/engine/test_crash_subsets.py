@@ -40,7 +40,6 @@ def crashed(story: Story, at: int, append: int, keep: frozenset[int]) -> tuple[E
         return end_of(driver), repeated(driver), driver.log.last_size if driver._lives > 1 else None
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", STORIES)
 def test_a_crash_with_any_subset_of_acknowledgements_changes_nothing(name: str) -> None:
     story = STORIES[name]

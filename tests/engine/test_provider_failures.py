@@ -34,7 +34,7 @@ from topology.load import load_workflow
 from topology.naming import consumer_group
 from topology.plan import WorkflowPlan
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.kafka
 
 SCHEMA = {
     "type": "object",
