@@ -65,7 +65,7 @@ class Desk:
         asked = json.dumps({"question": question, "city": city})
         command = [PENSTOCK, "publish", "help-desk", "--run-id", run_id, "--input", asked]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr
 

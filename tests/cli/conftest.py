@@ -101,7 +101,7 @@ class Cli:
         )
         return kept | own
 
-    def __call__(self, *args: str | Path, timeout: float = 60, stdin: str | None = None) -> Answer:
+    def __call__(self, *args: str | Path, timeout: float = 120, stdin: str | None = None) -> Answer:
         """Run a command to its end, forked."""
         done = forks().run([*map(str, args)], self.folder, self.env, stdin, timeout)
         assert "Traceback" not in done.stderr, done.stderr

@@ -24,7 +24,7 @@ DEFAULT = {"console": "127.0.0.1:8088", "bootstrap": "127.0.0.1:9092", "url": "1
 """What tells its address when it starts, and the one that pages write: the console, Kafka, the schema registry."""
 PERHAPS = re.compile(r"(?:^|\| *)(curl|openssl|sqlite3)\b")
 """Programs that a machine need not have: without them the command is passed over."""
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 @dataclass
