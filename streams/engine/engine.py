@@ -366,6 +366,10 @@ class Engine:
                     await asyncio.sleep(0)
 
     async def _apply(self, effects: Effects, lane: Batch) -> None:
+        if self._stalled():
+            # Stopped after it had decided: what it would send its successor has sent, and its tables are ahead of the log.
+            self._takeover.distrust()
+            return
         effects.sends = self._results.not_written(effects.sends)
         try:
             offsets = await apply(effects, self._log, self._repair, self._launch, self._launcher.abort)

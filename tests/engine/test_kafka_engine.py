@@ -1,7 +1,9 @@
 """The engine on real Kafka: what only a broker can show."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
@@ -15,6 +17,8 @@ from schemas.codec import decode, encode
 from schemas.records import NodeRow, OwnerMarker, RunRow
 from streams.core.changelog import MARKER_KEY, ChangelogFold
 from streams.core.outcome import Done, Failed, NodeError, NodeInput, Outcome
+from streams.engine.engine import Batch
+from streams.engine.log import Outgoing
 from streams.engine.restore import take
 from streams.errors import EngineFailure, PositionLost, TopicMismatch, UndecodableRecord
 from streams.testing import answers
@@ -138,6 +142,34 @@ async def test_a_zombies_late_row_is_overwritten(bootstrap: str) -> None:
     last = decode(_last(found) or b"")
     assert isinstance(last, NodeRow)
     assert last.status == "success"
+
+
+async def test_what_was_decided_before_a_worker_stood_still_is_decided_again(bootstrap: str) -> None:
+    """Sent when it wakes up, it would come behind what its successor sent: every result of the batch twice."""
+    plan = plan_of({"a": ()}, unique("stopped"))
+    engine = engine_for(plan, {"a": answers({"x": 1})}, bootstrap)
+    async with running(engine):
+        began = time.monotonic() - 60
+        decide, append, stopped, sent = engine._decide, engine._log.append, asyncio.Event(), []
+
+        async def stop_after(lane: Batch) -> None:
+            await decide(lane)
+            if lane and not stopped.is_set():
+                stopped.set()
+                engine._awake_at -= 3_600
+
+        async def seen(records: Sequence[Outgoing]) -> Sequence[int]:
+            sent.extend(engine._awake_at for record in records if record.key != MARKER_KEY)
+            return await append(records)
+
+        engine._decide = stop_after  # type: ignore[method-assign]
+        engine._log.append = seen  # type: ignore[method-assign]
+        await publish(bootstrap, plan.topic("input"), [{}] * 3, ["r0", "r1", "r2"])
+        found = await results(bootstrap, plan, 3)
+        await until_no_lag(bootstrap, consumer_group(plan.id))
+    assert stopped.is_set()
+    assert min(sent) > began
+    assert {len(each) for each in found.values()} == {1}
 
 
 async def test_rows_behind_another_workers_marker_are_not_lost(bootstrap: str) -> None:
