@@ -149,6 +149,9 @@ class TopologyTestDriver:
         self._committed: dict[tuple[str, int], int] = {}
         self._crash_at: str | None = None
         self._lives = 0
+        self._launched: dict[Address, tuple[str, int, NodeRow]] = {}
+        self.outlives = False
+        """The worker does not die of a crash: it takes over again what it lost, and attempts in flight go on."""
         self._loop = asyncio.new_event_loop()
         self._restart()
 
@@ -228,12 +231,13 @@ class TopologyTestDriver:
 
     def _restart(self) -> None:
         self._lives += 1
+        if not self.outlives:
+            self._launched.clear()
         self._tables, self._timers = Tables(), Timers()
         self._rows = Rows(self.plan, self._tables, self._versions)
         self._processor = Processor(
             self._versions.current, self._tables, self._timers, self._moment, partition_of, versions=self._versions
         )
-        self._launched: dict[Address, tuple[str, int, NodeRow]] = {}
         self._position = dict(self._committed)
         for partition in range(PARTITIONS):
             self._restore(partition)
@@ -319,7 +323,8 @@ class TopologyTestDriver:
             for table in sorted(self._rows.tables)
             for partition in range(PARTITIONS)
             for key, row in self._tables.rows(table, partition)
-            if isinstance(row, NodeRow) and row.status == "running" and row.incarnation != self._incarnation
+            if isinstance(row, NodeRow) and row.status == "running"
+            if row.incarnation != self._incarnation or (self.outlives and (table, partition, key) not in self._launched)
             if self._rows.plan_of(name := self._rows.id_at(table, key)).executes
             and self._rows.wanted(name, partition, row)
         ]
@@ -352,7 +357,7 @@ class TopologyTestDriver:
 
     @property
     def _incarnation(self) -> str:
-        return f"life-{self._lives}"
+        return f"life-{1 if self.outlives else self._lives}"
 
     def _moment(self) -> Moment:
         return Moment(self.now, self.jitter, self._incarnation)

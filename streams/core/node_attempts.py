@@ -74,21 +74,22 @@ def launch(context: Context, row: NodeRow, choice: int | None = None, why: str =
 def relaunch(context: Context, row: NodeRow) -> Transition:
     """Return the row of an attempt nobody works on as this worker's own from now, with a reservation of its own.
 
-    A launch that its owner gave back, or never made, keeps its number and its reservation; one that may have been made is
-    charged in full.
+    A launch that its owner gave back, or never made, keeps its number and its reservation: unless that is not there, since the
+    row was durable and the ledger's was not, or did not count. One that may have been made is charged in full.
     """
-    moment = context.moment
-    again = replace(row, incarnation=moment.incarnation, launched_at=moment.now)
-    if row.incarnation in (None, moment.incarnation):
+    moment, number = context.moment, row.launch
+    again, charge = replace(row, incarnation=moment.incarnation, launched_at=moment.now), NOTHING
+    if row.incarnation not in (None, moment.incarnation):
+        number, charge = row.launch + 1, Transition(sends=lost(context, row))
+    elif _is_reserved(context, row):
         return Transition(row=again, launch=True)
-    charge = Transition(sends=lost(context, row))
-    found = _affordable(context, row, row.choice, row.seq, row.launch + 1)
+    found = _affordable(context, row, row.choice, row.seq, number)
     if isinstance(found, ErrorInfo):
         return then(charge, fail(context, row, found))
     if found.index != row.choice:  # another model's call is another attempt
         waiting = replace(row, status="waiting", attempt=row.attempt - 1)
         return then(charge, launch(context, waiting, found.index, "budget"))
-    return then(charge, Transition(row=replace(again, launch=row.launch + 1), launch=True, ledger=found.ledger))
+    return then(charge, Transition(row=replace(again, launch=number), launch=True, ledger=found.ledger))
 
 
 def on_failed(context: Context, row: NodeRow, record: AttemptFailed) -> Transition:
@@ -173,6 +174,11 @@ def _may_fall_back(context: Context, error: ErrorInfo) -> bool:
     if error.kind == LOW_CONFIDENCE:
         return llm is not None and llm.on_low_confidence == "fallback"
     return error.kind not in OWN_FAULTS
+
+
+def _is_reserved(context: Context, row: NodeRow) -> bool:
+    key = launch_key(context.node.plan.id, row.epoch, row.seq, row.launch)
+    return context.ledger is None or context.ledger.reserved(key) is not None
 
 
 def _affordable(context: Context, row: NodeRow, choice: int, seq: int, number: int) -> _Choice | ErrorInfo:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan, Tracer
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
 SCOPE = InstrumentationScope("penstock", "", "")
@@ -87,6 +87,8 @@ class PlainSpan(Span):
     @property
     def _sdk(self) -> Span:
         with _making:  # a handler's threads may be the first to ask for it at once
+            if self._ended:
+                return INVALID_SPAN  # too late: it is sent
             if self._made is None:
                 self._made = self._make(self)
             return self._made

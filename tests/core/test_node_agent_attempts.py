@@ -21,9 +21,10 @@ from schemas.records import (
     Succeeded,
     Terminal,
 )
+from streams.core.compiled import compile_workflow
 from streams.core.dead_letter import node_dead_letter
 from streams.core.ledger import Cost, Ledger, launch_key
-from streams.core.node_agent import decide
+from streams.core.node_agent import decide, relaunch
 from streams.core.transition import NOTHING, Moment, Transition, send
 from tests.core.examples import (
     ERROR,
@@ -42,6 +43,7 @@ from tests.core.examples import (
     started,
     succeeded,
 )
+from tests.plans import llm, plan_of
 from topology.plan import Budget, RetryPolicy
 
 NODE = root()
@@ -84,6 +86,20 @@ def test_a_failure_of_a_launch_that_another_followed_charges_that_one() -> None:
     assert [type(one.value) for one in own.sends] == [RetryScheduled]
     assert own.ledger is not None
     assert own.ledger.run.reserved == {}
+
+
+def test_a_launch_of_its_own_that_nothing_is_reserved_for_is_reserved_again() -> None:
+    """Its row was durable, its ledger's was not, or did not count: the call would be made beside the budget."""
+    node = compile_workflow(plan_of({"n": ()}, nodes={"n": llm("m1")})).nodes["n"]
+    ledger = Ledger(RUN, "2026-11-28", Budget(10_000, None), None, LedgerRow(RUN, 10_000, None))
+    row = replace(RUNNING, incarnation=MOMENT.incarnation)
+    found = relaunch(node, row, MOMENT, ledger)
+    assert found.ledger is not None
+    assert (found.launch, found.sends, set(found.ledger.run.reserved)) == (True, (), {launch_key("n", 0, 1, 0)})
+    assert found.row is not None
+    assert found.row.launch == 0
+    again = relaunch(node, row, MOMENT, found.ledger)
+    assert (again.launch, again.ledger, again.row) == (True, None, found.row)
 
 
 def retry(seq: int, due_at: int) -> RetryScheduled:

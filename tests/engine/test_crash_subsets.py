@@ -33,22 +33,33 @@ def play(driver: TopologyTestDriver, steps: Sequence[Step], at: int, append: int
         driver.log.fail_in = None
 
 
-def crashed(story: Story, at: int, append: int, keep: frozenset[int]) -> tuple[End, int, int | None]:
+def crashed(story: Story, at: int, append: int, keep: frozenset[int], outlives: bool) -> tuple[End, int, int | None]:
     """Return the end, how many executions were repeated, and how large the append was (None: there was none)."""
     with story.driver() as driver:
+        driver.outlives = outlives
         play(driver, story.steps, at, append, keep)
         return end_of(driver), repeated(driver), driver.log.last_size if driver._lives > 1 else None
 
 
 @pytest.mark.parametrize("name", STORIES)
 def test_a_crash_with_any_subset_of_acknowledgements_changes_nothing(name: str) -> None:
+    _nothing_changes(name, outlives=False)
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if "budget" in name])
+def test_nor_does_it_where_its_writer_takes_over_again(name: str) -> None:
+    """What another worker fenced in some of the changelogs does not count there; a reservation, say."""
+    _nothing_changes(name, outlives=True)
+
+
+def _nothing_changes(name: str, outlives: bool) -> None:
     story = STORIES[name]
     expected, _, _ = outcome_of(story)
     for at in range(len(story.steps)):
         append = 0
-        while (size := crashed(story, at, append, frozenset())[2]) is not None:
+        while (size := crashed(story, at, append, frozenset(), outlives)[2]) is not None:
             for keep in subsets(size):
-                found, again, _ = crashed(story, at, append, keep)
+                found, again, _ = crashed(story, at, append, keep, outlives)
                 assert found == expected, f"step {at}, append {append}, kept {sorted(keep)} of {size}"
                 assert again <= 1
             append += 1

@@ -255,6 +255,17 @@ def test_what_a_handler_adds_to_its_attempts_span_is_kept() -> None:
     assert len(world.exporter.get_finished_spans()) == 2
 
 
+def test_what_comes_after_its_end_changes_nothing() -> None:
+    world = World()
+    with world.tracing.attempt(PLAN.node("up"), NodeRow(RUN, "running", seq=1, traceparent=TRACE), 0):
+        current = trace.get_current_span()
+    current.set_attribute("late", 1)
+    current.add_event("late")
+    current.end()
+    (span,) = world.exporter.get_finished_spans()
+    assert "late" not in (span.attributes or {})
+
+
 def test_two_threads_of_a_handler_have_one_span() -> None:
     world = World()
     with world.tracing.attempt(PLAN.node("up"), NodeRow(RUN, "running", seq=1, traceparent=TRACE), 0):
