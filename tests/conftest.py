@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from penstock.devkafka import ports
 from tests.kafka_tools import delete_topics, topics_on
 
 os.environ.setdefault("PENSTOCK_KAFKA_DIST", str(Path(__file__).parents[1] / ".penstock" / "kafka-dist"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it runs behind: children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("penstock", deadline=None)  # a busy machine is no defect: nothing in the suite is timed
 settings.load_profile("penstock")
