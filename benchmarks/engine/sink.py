@@ -23,7 +23,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def sink() -> Iterator[str]:
-    """Listen on a free port of 127.0.0.1; yield what `OTEL_EXPORTER_OTLP_ENDPOINT` is set to."""
+    """Listen on a free port of 127.0.0.1; yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
